@@ -1,0 +1,265 @@
+"""Settles what nobody knows: looks unknown outcomes up, and cancels calendar bookings that must not be there.
+
+One coalesced list request per company and round. Before anything is repeated it is looked up. A booking is given up
+`abandon_after_s` after Cal.com was asked, which is longer than any request lives; should it appear in the calendar
+later, it is cancelled on sight (CONTRACTS.md section 5, FACTS-faults.md rows 4, 36, 37).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from booking_service import errors
+from booking_service.appointments import Appointment, AppointmentState, Kind, Operation
+from booking_service.calcom import CalcomClient
+from booking_service.calcom_wire import CalcomBooking
+from booking_service.flows import Flows
+from booking_service.locks import LockRequest, PersonLocks
+from booking_service.metrics import Metrics
+from booking_service.outbox import EXTERNAL_CANCEL, EXTERNAL_MOVE, EXTERNAL_UID, Outbox
+from booking_service.outcomes import Accepted, Gone, Outcome
+from booking_service.routing import Company, Directory
+from booking_service.settings import Durations
+from booking_service.settlement import Settlement
+from booking_service.trace import Trace, adopt_trace
+
+_log = logging.getLogger(__name__)
+
+FIRST_SWEEP = timedelta(hours=6)
+"""How far back the first round after a start compares both sides (calendar time, not scaled)."""
+
+CLOCK_MARGIN = timedelta(seconds=30)
+"""How far Cal.com's clock may differ from the database's, and how late its rows may become visible."""
+
+
+class Listing:
+    """The calendar's bookings that were made or changed lately, findable in the ways that a lookup needs."""
+
+    def __init__(self, bookings: Sequence[CalcomBooking]) -> None:
+        self.bookings = tuple(bookings)
+        self._by_uid = {booking.uid: booking for booking in bookings}
+        self._made_for: dict[UUID, CalcomBooking] = {}
+        self._moved_from: dict[str, CalcomBooking] = {}
+        for booking in bookings:
+            if booking.rescheduled_from_uid is not None:
+                if booking.accepted:
+                    self._moved_from[booking.rescheduled_from_uid] = booking
+            elif booking.appointment_id is not None:
+                self._made_for[booking.appointment_id] = booking
+
+    def booking(self, uid: str | None) -> CalcomBooking | None:
+        return None if uid is None else self._by_uid.get(uid)
+
+    def made_for(self, appointment_id: UUID) -> CalcomBooking | None:
+        """The booking that was made for an appointment, whatever has become of it."""
+        return self._made_for.get(appointment_id)
+
+    def moved_from(self, uid: str | None) -> CalcomBooking | None:
+        """The live booking that replaced another one."""
+        return None if uid is None else self._moved_from.get(uid)
+
+    @property
+    def latest_change(self) -> datetime | None:
+        return max((booking.updated_at or booking.created_at for booking in self.bookings), default=None)
+
+
+@dataclass
+class _Progress:
+    """How far a company's calendar has been compared, by Cal.com's own clock."""
+
+    compared_to: datetime
+
+
+class Reconciler:
+    """A background task. Rounds come every `reconcile_period_s`, and soon after a nudge."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        outbox: Outbox,
+        calcom: CalcomClient,
+        flows: Flows,
+        settlement: Settlement,
+        locks: PersonLocks,
+        durations: Durations,
+        trace: Trace,
+        metrics: Metrics,
+    ) -> None:
+        self._directory = directory
+        self._outbox = outbox
+        self._calcom = calcom
+        self._flows = flows
+        self._settlement = settlement
+        self._locks = locks
+        self._durations = durations
+        self._trace = trace
+        self._metrics = metrics
+        self._nudged = asyncio.Event()
+        self._progress: dict[int, _Progress] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def nudge(self) -> None:
+        """An outcome has just become unknown: look it up soon."""
+        self._nudged.set()
+
+    async def start(self) -> None:
+        """Takes up the holds of operations that an earlier process left open, then begins the rounds."""
+        for company in await self._directory.companies():
+            for operation in await self._outbox.open_operations(company.id):
+                await self._take_up_hold(operation)
+        self._task = asyncio.create_task(self._run(), name="reconciler")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def round(self) -> None:
+        """One comparison of all companies; a company that fails is left for the next round."""
+        for company in await self._directory.companies():
+            try:
+                await self._reconcile(company)
+            except errors.ServiceError as failure:
+                self._metrics.reconciler_failures.inc()
+                _log.warning("company %s is left for the next round: %s", company.id, failure)
+            except Exception:  # noqa: BLE001 - one company must not stop the others
+                self._metrics.reconciler_failures.inc()
+                _log.exception("company %s is left for the next round", company.id)
+
+    async def _run(self) -> None:
+        while True:
+            adopt_trace(None)
+            began = time.monotonic()
+            try:
+                await self.round()
+            except errors.ServiceError as failure:
+                self._metrics.reconciler_failures.inc()
+                _log.warning("the round could not start: %s", failure)
+            await asyncio.sleep(max(0.0, began + self._durations.reconcile_spacing_s - time.monotonic()))
+            await self._next_round(began + self._durations.reconcile_period_s)
+
+    async def _next_round(self, due_at: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, due_at - time.monotonic())):
+                await self._nudged.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._nudged.clear()
+
+    async def _take_up_hold(self, operation: Operation) -> None:
+        if operation.kind in (Kind.BOOK, Kind.MOVE):
+            person_id = operation.appointment.person_id
+            await self._locks.retake(LockRequest(operation.company_id, person_id, operation.id, operation.request_ref))
+
+    async def _reconcile(self, company: Company) -> None:
+        operations = await self._waiting_operations(company)
+        listing = await self._listing(company, operations)
+        for operation in operations:
+            await self._decide(company, operation, listing)
+        await self._compare(company, listing)
+        for operation in await self._waiting_operations(company):
+            if operation.kind is Kind.COMPENSATE:
+                await self._decide(company, operation, listing)
+        if listing.latest_change is not None:
+            progress = self._progress[company.id]
+            overlap = timedelta(seconds=self._durations.abandon_after_s)
+            progress.compared_to = max(progress.compared_to, listing.latest_change - overlap)
+
+    async def _waiting_operations(self, company: Company) -> list[Operation]:
+        """Open operations that no flow of this process will decide."""
+        operations = await self._outbox.open_operations(company.id)
+        in_flight = self._flows.operation_ids
+        return [operation for operation in operations if operation.id not in in_flight]
+
+    async def _listing(self, company: Company, operations: Sequence[Operation]) -> Listing:
+        progress = self._progress.setdefault(company.id, _Progress(datetime.now(UTC) - FIRST_SWEEP))
+        oldest = min((operation.asked_at - CLOCK_MARGIN for operation in operations), default=progress.compared_to)
+        after = min(progress.compared_to, oldest)
+        return Listing([booking async for booking in self._calcom.bookings(company.calcom_api_key, after)])
+
+    async def _decide(self, company: Company, operation: Operation, listing: Listing) -> None:
+        match operation.kind:
+            case Kind.BOOK:
+                await self._decide_lookup(operation, listing.made_for(operation.appointment.id))
+            case Kind.MOVE:
+                await self._decide_lookup(operation, listing.moved_from(operation.calcom_uid))
+            case Kind.CANCEL:
+                await self._decide_cancel(company, operation, listing, "caller")
+            case Kind.COMPENSATE:
+                await self._decide_cancel(company, operation, listing, operation.reason or "compensation")
+
+    async def _decide_lookup(self, operation: Operation, booking: CalcomBooking | None) -> None:
+        if booking is not None and booking.accepted:
+            await self._settle(operation, Accepted(booking), "confirmed")
+        elif (booking is not None and booking.cancelled) or operation.age_s > self._durations.abandon_after_s:
+            await self._settlement.abandon(operation)
+            self._note(operation, "abandoned")
+
+    async def _decide_cancel(self, company: Company, operation: Operation, listing: Listing, reason: str) -> None:
+        """A cancel may be sent again after a lookup: once is as good as twice."""
+        uid = operation.calcom_uid
+        booking = listing.booking(uid)
+        if uid is None or (booking is not None and booking.cancelled):
+            outcome: Outcome = Gone("the calendar shows it cancelled")
+        else:
+            await self._calcom.admit(company.calcom_api_key)
+            outcome = await self._calcom.cancel(company.calcom_api_key, uid, reason)
+        if isinstance(outcome, Accepted | Gone):
+            await self._settle(operation, outcome, "cancelled" if operation.kind is Kind.CANCEL else "compensated")
+
+    async def _settle(self, operation: Operation, outcome: Outcome, decision: str) -> None:
+        await self._settlement.settle(operation, outcome)
+        self._note(operation, decision)
+
+    async def _compare(self, company: Company, listing: Listing) -> None:
+        """Follows changes made in the calendar by others, and opens compensations for bookings that must not be."""
+        ids = {booking.appointment_id for booking in listing.bookings} - {None}
+        uids = {booking.uid for booking in listing.bookings}
+        uids |= {b.rescheduled_from_uid for b in listing.bookings if b.rescheduled_from_uid is not None}
+        appointments = await self._outbox.settled_appointments(company.id, [i for i in ids if i is not None], uids)
+        by_id = {appointment.id: appointment for appointment in appointments}
+        by_uid = {a.calcom_uid: a for a in appointments if a.calcom_uid is not None}
+        for booking in listing.bookings:
+            appointment = by_uid.get(booking.uid) or by_uid.get(booking.rescheduled_from_uid or "")
+            if appointment is None and booking.appointment_id is not None:
+                appointment = by_id.get(booking.appointment_id)
+            if appointment is not None:
+                await self._compare_one(appointment, booking)
+
+    async def _compare_one(self, appointment: Appointment, booking: CalcomBooking) -> None:
+        live = appointment.state is AppointmentState.LIVE
+        same = appointment.calcom_uid == booking.uid
+        if booking.accepted and not live:
+            await self._compensate(appointment, booking, "the booking was given up or refused")
+        elif booking.accepted and live and not same:
+            await self._follow_or_compensate(appointment, booking)
+        elif booking.cancelled and live and same and booking.rescheduled_to_uid is None:
+            await self._follow(appointment, "cancelled_in_calendar", EXTERNAL_CANCEL)
+
+    async def _follow_or_compensate(self, appointment: Appointment, booking: CalcomBooking) -> None:
+        if appointment.calcom_uid is None:
+            await self._follow(appointment, "found", EXTERNAL_UID, booking.uid)
+        elif booking.rescheduled_from_uid == appointment.calcom_uid:
+            await self._follow(appointment, "moved_in_calendar", EXTERNAL_MOVE, booking.uid, booking.start, booking.end)
+        else:
+            await self._compensate(appointment, booking, "a second booking for one appointment")
+
+    async def _follow(self, appointment: Appointment, decision: str, changes: str, *args: object) -> None:
+        if await self._outbox.follow_calendar(appointment, changes, *args):
+            self._trace.write("reconciled", appointment=appointment.id, **{"as": decision})
+            self._metrics.reconciled.labels(decision).inc()
+
+    async def _compensate(self, appointment: Appointment, booking: CalcomBooking, why: str) -> None:
+        await self._outbox.open_compensation(appointment, booking.uid, f"compensation: {why}")
+
+    def _note(self, operation: Operation, decision: str) -> None:
+        self._trace.write("reconciled", appointment=operation.appointment.id, **{"as": decision})
+        self._metrics.reconciled.labels(decision).inc()

@@ -1,0 +1,388 @@
+"""The SQL of appointments and operations. Every statement is bound to one company."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from uuid import UUID
+
+import asyncpg
+
+from booking_service import customers, errors
+from booking_service.appointments import Appointment, Kind, Operation, OperationState
+from booking_service.database import Database
+from booking_service.pool import Connection
+from booking_service.routing import Branch, EventType
+from booking_service.trace import Trace
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: bookings belong to the phone number, and to the call that made them."""
+
+    company_id: int
+    phone: str
+    call_ref: str
+    request_ref: str | None
+
+
+@dataclass(frozen=True)
+class BookingRequest:
+    """A range of a person that a caller wants."""
+
+    branch: Branch
+    event_type: EventType
+    starts_at: datetime
+    ends_at: datetime
+    customer_name: str
+
+
+class RepeatedError(Exception):
+    """Another request with the same key came first."""
+
+
+APPOINTMENT_COLUMNS = """a.id, a.company_id, a.person_id, a.event_type_id, a.starts_at, a.ends_at,
+    lower(a.moving_to) AS moving_to_starts_at, a.state, a.actor, a.calcom_uid"""
+
+OPERATION = f"""
+SELECT o.id AS operation_id, o.kind, o.state AS operation_state, o.request_ref AS operation_request_ref,
+       o.calcom_uid AS operation_calcom_uid, o.reason, o.asked_at,
+       extract(epoch FROM now() - o.asked_at)::float8 AS age_s,
+       {APPOINTMENT_COLUMNS}
+FROM operations o JOIN appointments a ON a.id = o.appointment_id AND a.company_id = o.company_id
+"""
+
+_DROP_BOOKING = "state = 'cancelled', actor = 'service'"
+_DROP_MOVE = "moving_to = NULL"
+_UNCHANGED = "id = a.id"
+
+_EFFECTS: Mapping[tuple[Kind, OperationState], str] = MappingProxyType(
+    {
+        (Kind.BOOK, OperationState.DONE): "state = 'live', calcom_uid = $4",
+        (Kind.BOOK, OperationState.REFUSED): _DROP_BOOKING,
+        (Kind.BOOK, OperationState.FAILED): _DROP_BOOKING,
+        (Kind.BOOK, OperationState.ABANDONED): _DROP_BOOKING,
+        (Kind.CANCEL, OperationState.DONE): "state = 'cancelled', actor = 'caller'",
+        (Kind.CANCEL, OperationState.FAILED): _UNCHANGED,
+        (Kind.MOVE, OperationState.DONE): (
+            "starts_at = lower(a.moving_to), ends_at = upper(a.moving_to), moving_to = NULL, "
+            "replaces_uid = CASE WHEN $4::text IS NULL THEN a.replaces_uid ELSE a.calcom_uid END, "
+            "calcom_uid = coalesce($4, a.calcom_uid)"
+        ),
+        (Kind.MOVE, OperationState.REFUSED): _DROP_MOVE,
+        (Kind.MOVE, OperationState.FAILED): _DROP_MOVE,
+        (Kind.MOVE, OperationState.ABANDONED): _DROP_MOVE,
+        (Kind.COMPENSATE, OperationState.DONE): _UNCHANGED,
+    }
+)
+"""What settling an operation does to its appointment."""
+
+
+class AppointmentStore:
+    """Reads and writes appointments with their operations.
+
+    With `overlaps_excluded` a range that somebody holds is refused: by a query under an advisory lock on the person,
+    and, whatever happens, by the exclusion constraint (FACTS-faults.md section 5: the lock avoids deadlocks between
+    writers). Without it (the flaw `no_exclusion_constraint`) nothing here looks at other rows.
+    """
+
+    def __init__(self, database: Database, *, overlaps_excluded: bool, trace: Trace) -> None:
+        self._database = database
+        self._overlaps_excluded = overlaps_excluded
+        self._trace = trace
+
+    async def find(self, company_id: int, key: str) -> Operation | None:
+        """The operation of a function call, by its idempotency key."""
+        row = await self._database.fetchrow(f"{OPERATION} WHERE o.company_id = $1 AND o.key = $2", company_id, key)
+        return None if row is None else Operation.of(row)
+
+    async def forget_key(self, company_id: int, operation_id: UUID) -> None:
+        """Lets the same function call be tried again; the operation itself stays on record."""
+        await self._database.execute(
+            "UPDATE operations SET key = NULL WHERE company_id = $1 AND id = $2 AND state <> 'open'",
+            company_id,
+            operation_id,
+        )
+
+    async def reserve_booking(
+        self, operation_id: UUID, appointment_id: UUID, key: str, caller: Caller, wanted: BookingRequest
+    ) -> Operation:
+        """Holds a range: a pending appointment and its open operation, in one transaction.
+
+        Raises:
+            ServiceError: `slot_taken`, or the database fails.
+            RepeatedError: the key is there already.
+        """
+        person_id = wanted.event_type.person_id
+        try:
+            async with self._database.transaction() as connection:
+                await self._lock_person(connection, person_id)
+                await self._refuse_overlap(
+                    connection, caller.company_id, person_id, key, wanted.starts_at, wanted.ends_at, None
+                )
+                customer_id = await customers.remember(
+                    connection, caller.company_id, caller.phone, wanted.customer_name
+                )
+                await connection.execute(
+                    """
+                    INSERT INTO appointments (id, company_id, branch_id, person_id, service_id, event_type_id,
+                        customer_id, phone, call_ref, request_ref, starts_at, ends_at, state, actor)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'pending', 'caller')
+                    """,
+                    appointment_id,
+                    caller.company_id,
+                    wanted.branch.id,
+                    person_id,
+                    wanted.event_type.service_id,
+                    wanted.event_type.id,
+                    customer_id,
+                    caller.phone,
+                    caller.call_ref,
+                    caller.request_ref,
+                    wanted.starts_at,
+                    wanted.ends_at,
+                )
+                operation = await self._open_operation(
+                    connection, operation_id, caller, appointment_id, Kind.BOOK, key, None
+                )
+        except asyncpg.ExclusionViolationError as overlap:
+            raise self._refused(person_id, wanted.starts_at, wanted.ends_at, "exclusion_constraint") from overlap
+        except asyncpg.UniqueViolationError as conflict:
+            raise _first_come(conflict, key) from conflict
+        self._trace_row("row_pending", operation.appointment)
+        return operation
+
+    async def reserve_cancel(self, operation_id: UUID, key: str, caller: Caller, appointment_id: UUID) -> Operation:
+        """Opens a cancel of a live appointment of this caller; until it is settled the appointment keeps its range.
+
+        Raises:
+            ServiceError: `not_held`, `busy` (it is being decided), or the database fails.
+            RepeatedError: the key is there already.
+        """
+        try:
+            async with self._database.transaction() as connection:
+                appointment = await self._own_live(connection, caller, appointment_id)
+                return await self._open_operation(
+                    connection, operation_id, caller, appointment.id, Kind.CANCEL, key, appointment.calcom_uid
+                )
+        except asyncpg.UniqueViolationError as conflict:
+            raise _first_come(conflict, key) from conflict
+
+    async def reserve_move(
+        self,
+        operation_id: UUID,
+        key: str,
+        caller: Caller,
+        appointment_id: UUID,
+        starts_at: datetime,
+        ends_at: datetime,
+    ) -> Operation:
+        """Holds the new range beside the old one. Its own old range does not stand in the way.
+
+        Raises:
+            ServiceError: `slot_taken`, `not_held`, `busy`, or the database fails.
+            RepeatedError: the key is there already.
+        """
+        person_id: int | None = None
+        try:
+            async with self._database.transaction() as connection:
+                appointment = await self._own_live(connection, caller, appointment_id)
+                person_id = appointment.person_id
+                await self._lock_person(connection, person_id)
+                await self._refuse_overlap(
+                    connection, caller.company_id, person_id, key, starts_at, ends_at, appointment_id
+                )
+                await connection.execute(
+                    """
+                    UPDATE appointments SET moving_to = tstzrange($3, $4, '[)')
+                    WHERE company_id = $1 AND id = $2
+                    """,
+                    caller.company_id,
+                    appointment_id,
+                    starts_at,
+                    ends_at,
+                )
+                return await self._open_operation(
+                    connection, operation_id, caller, appointment_id, Kind.MOVE, key, appointment.calcom_uid
+                )
+        except asyncpg.ExclusionViolationError as overlap:
+            raise self._refused(person_id, starts_at, ends_at, "exclusion_constraint") from overlap
+        except asyncpg.UniqueViolationError as conflict:
+            raise _first_come(conflict, key) from conflict
+
+    async def own_live(self, caller: Caller, appointment_id: UUID) -> Appointment:
+        """A live appointment of this caller that nothing else is changing. Raises `not_held` or `busy`."""
+        async with self._database.connection() as connection:
+            return await self._own_live(connection, caller, appointment_id)
+
+    async def settle(
+        self, operation: Operation, state: OperationState, calcom_uid: str | None = None
+    ) -> Appointment | None:
+        """Closes an open operation and does to its appointment what follows, in one statement.
+
+        Returns the appointment, or `None` when somebody else settled the operation before.
+        """
+        row = await self._database.fetchrow(
+            f"""
+            WITH settled AS (
+                UPDATE operations SET state = $3, resolved_at = now(),
+                       key = CASE WHEN $3 = 'failed' THEN NULL ELSE key END
+                WHERE id = $1 AND company_id = $2 AND state = 'open' RETURNING appointment_id, kind
+            ), given_up AS (
+                INSERT INTO abandoned_requests (appointment_id, company_id)
+                SELECT appointment_id, $2 FROM settled WHERE kind = 'book' AND $3 = 'abandoned'
+                ON CONFLICT DO NOTHING
+            ), uid AS (SELECT $4::text)
+            UPDATE appointments a SET {_EFFECTS[operation.kind, state]} FROM settled
+            WHERE a.id = settled.appointment_id AND a.company_id = $2
+            RETURNING {APPOINTMENT_COLUMNS}
+            """,
+            operation.id,
+            operation.company_id,
+            state.value,
+            calcom_uid,
+            urgent=True,
+        )
+        if row is None:
+            return None
+        appointment = Appointment.of(row)
+        self._trace_settled(operation.kind, state, appointment)
+        return appointment
+
+    async def read(self, company_id: int, operation_id: UUID) -> Operation:
+        """An operation as it is now. It must exist."""
+        row = await self._database.fetchrow(
+            f"{OPERATION} WHERE o.company_id = $1 AND o.id = $2", company_id, operation_id, urgent=True
+        )
+        if row is None:
+            raise LookupError(f"operation {operation_id}")
+        return Operation.of(row)
+
+    async def held_ranges(
+        self, company_id: int, person_ids: Iterable[int], begin: datetime, end: datetime
+    ) -> list[tuple[int, datetime, datetime]]:
+        """What own rows, decided or not, hold of these people between two times: (person, start, end)."""
+        rows = await self._database.fetch(
+            """
+            SELECT person_id, lower(part) AS starts_at, upper(part) AS ends_at
+            FROM appointments, unnest(held) AS part
+            WHERE company_id = $1 AND person_id = ANY($2::bigint[]) AND state <> 'cancelled'
+              AND part && tstzrange($3, $4, '[)')
+            """,
+            company_id,
+            list(person_ids),
+            begin,
+            end,
+        )
+        return [(row["person_id"], row["starts_at"], row["ends_at"]) for row in rows]
+
+    async def _lock_person(self, connection: Connection, person_id: int) -> None:
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"person:{person_id}")
+
+    async def _refuse_overlap(
+        self,
+        connection: Connection,
+        company_id: int,
+        person_id: int,
+        key: str,
+        starts_at: datetime,
+        ends_at: datetime,
+        moving: UUID | None,
+    ) -> None:
+        if not self._overlaps_excluded:
+            return
+        row = await connection.fetchrow(
+            """
+            SELECT EXISTS (SELECT 1 FROM operations WHERE company_id = $1 AND key = $3) AS repeated,
+                   EXISTS (SELECT 1 FROM appointments
+                           WHERE company_id = $1 AND person_id = $2 AND state <> 'cancelled'
+                             AND id IS DISTINCT FROM $6 AND held && tstzrange($4, $5, '[)')) AS overlapping
+            """,
+            company_id,
+            person_id,
+            key,
+            starts_at,
+            ends_at,
+            moving,
+        )
+        if row is not None and row["repeated"]:
+            raise RepeatedError(key)
+        if row is not None and row["overlapping"]:
+            raise self._refused(person_id, starts_at, ends_at, "overlap_query")
+
+    async def _own_live(self, connection: Connection, caller: Caller, appointment_id: UUID) -> Appointment:
+        row = await connection.fetchrow(
+            f"""
+            SELECT {APPOINTMENT_COLUMNS}, EXISTS (
+                SELECT 1 FROM operations o WHERE o.appointment_id = a.id AND o.state = 'open') AS undecided
+            FROM appointments a
+            WHERE a.company_id = $1 AND a.id = $2 AND (a.phone = $3 OR a.call_ref = $4) FOR UPDATE
+            """,
+            caller.company_id,
+            appointment_id,
+            caller.phone,
+            caller.call_ref,
+        )
+        if row is None:
+            raise errors.not_held()
+        if row["undecided"]:
+            raise errors.busy()
+        if row["state"] != "live":
+            raise errors.not_held()
+        return Appointment.of(row)
+
+    async def _open_operation(
+        self,
+        connection: Connection,
+        operation_id: UUID,
+        caller: Caller,
+        appointment_id: UUID,
+        kind: Kind,
+        key: str,
+        calcom_uid: str | None,
+    ) -> Operation:
+        row = await connection.fetchrow(
+            f"""
+            WITH opened AS (
+                INSERT INTO operations (id, company_id, appointment_id, kind, state, key, request_ref, calcom_uid,
+                                        asked_at)
+                VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, clock_timestamp()) RETURNING *)
+            {OPERATION.replace("FROM operations o", "FROM opened o")}
+            """,
+            operation_id,
+            caller.company_id,
+            appointment_id,
+            kind.value,
+            key,
+            caller.request_ref,
+            calcom_uid,
+        )
+        if row is None:
+            raise LookupError(f"operation {operation_id} was not written")
+        return Operation.of(row)
+
+    def _refused(self, person_id: int | None, starts_at: datetime, ends_at: datetime, by: str) -> errors.ServiceError:
+        self._trace.write("row_refused", person=person_id, start=starts_at.isoformat(), end=ends_at.isoformat(), by=by)
+        return errors.slot_taken()
+
+    def _trace_settled(self, kind: Kind, state: OperationState, appointment: Appointment) -> None:
+        if kind in (Kind.BOOK, Kind.MOVE) and state is OperationState.DONE:
+            self._trace_row("row_live", appointment)
+        elif kind is Kind.BOOK or (kind is Kind.CANCEL and state is OperationState.DONE):
+            self._trace_row("row_cancelled", appointment)
+
+    def _trace_row(self, event: str, appointment: Appointment) -> None:
+        self._trace.write(
+            event,
+            appointment=appointment.id,
+            person=appointment.person_id,
+            start=appointment.starts_at.isoformat(),
+            end=appointment.ends_at.isoformat(),
+        )
+
+
+def _first_come(conflict: asyncpg.UniqueViolationError, key: str) -> Exception:
+    """Somebody was first: with the same function call, or with another change of the same appointment."""
+    return errors.busy() if conflict.constraint_name == "operations_open" else RepeatedError(key)

@@ -1,0 +1,192 @@
+"""One API operation from its check to its reply, with the waits in between. No HTTP.
+
+Check, then wait, then insert: the same gap that the real one has (FACTS-calcom-retell.md section 1.11,
+FACTS-faults.md section 1.2). Changes run to their end in tasks of their own: a client that goes away does not
+stop an insert.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from calcom_stub.behaviours import Endpoint, Stage
+from calcom_stub.calendar import Booking, BookingStatus, Calendar, Draft, SlotKeyTakenError
+from calcom_stub.errors import ApiError, RawApiError, bad_request, not_found
+from calcom_stub.ledger import Change, Ledger
+from calcom_stub.pacing import Pacing
+from calcom_stub.trace import RequestTrace
+from calcom_stub.wire_time import iso_ms
+
+T = TypeVar("T")
+
+TAKEN = "User either already has booking at this time or is not available"
+PAST = "Attempting to book a meeting in the past."
+UNIQUE_KEY = "booking_conflict_error"
+RESCHEDULED = "rescheduled"
+"""The ledger's reason on the old row of a reschedule."""
+
+
+@dataclass(frozen=True)
+class RescheduleRequest:
+    start: datetime
+    reason: str | None = None
+    by: str | None = None
+
+
+class Operations:
+    """The operations on one calendar. `now` is the time of day (UTC), `clock_ns` is monotonic."""
+
+    def __init__(
+        self,
+        calendar: Calendar,
+        pacing: Pacing,
+        ledger: Ledger,
+        now: Callable[[], datetime],
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self._calendar = calendar
+        self._pacing = pacing
+        self._ledger = ledger
+        self._now = now
+        self._clock_ns = clock_ns
+        self._changes: set[asyncio.Task[Any]] = set()
+
+    @property
+    def changes_in_progress(self) -> int:
+        """Creates, cancels and reschedules that run, those without a client included."""
+        return len(self._changes)
+
+    async def read(self, endpoint: Endpoint, look: Callable[[Calendar], T], trace: RequestTrace) -> T:
+        """A read at its pace; it sees the calendar of the moment in its middle."""
+        pace = self._pacing.begin(endpoint, trace)
+        await pace.reach(Stage.BEFORE_CHECK)
+        seen = look(self._calendar)
+        await pace.reach(Stage.BEFORE_REPLY)
+        return seen
+
+    async def run_change(
+        self, change: Coroutine[Any, Any, T], client_gone: Awaitable[object], trace: RequestTrace
+    ) -> T:
+        """Runs a change to its end, whatever happens to the caller; notes when its client goes away before."""
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        watch = asyncio.ensure_future(client_gone)
+        try:
+            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                trace.emit("client_gone")
+            return await asyncio.shield(task)
+        finally:
+            watch.cancel()
+
+    async def create(self, draft: Draft, trace: RequestTrace) -> Booking:
+        """POST /v2/bookings (section 1.6). Raises ApiError."""
+        pace = self._pacing.begin(Endpoint.BOOKINGS_CREATE, trace)
+        await pace.reach(Stage.BEFORE_CHECK)
+        checked_ns = self._check(draft, trace)
+        await pace.reach(Stage.BEFORE_INSERT)
+        try:
+            booking = self._calendar.insert(draft, self._now())
+        except SlotKeyTakenError:
+            raise _conflict(draft, trace) from None
+        self._ledger.append(Change(booking, checked_ns=checked_ns, inserted_ns=self._clock_ns()))
+        trace.emit("inserted", uid=booking.uid, **_range(draft))
+        await pace.reach(Stage.BEFORE_REPLY)
+        return booking
+
+    async def cancel(self, uid: str, reason: str | None, trace: RequestTrace) -> Booking:
+        """POST /v2/bookings/{uid}/cancel (section 1.8): not idempotent, the second one is an error. Raises ApiError."""
+        pace = self._pacing.begin(Endpoint.BOOKINGS_CANCEL, trace)
+        await pace.reach(Stage.BEFORE_CHECK)
+        self._require_cancellable(uid)
+        await pace.reach(Stage.BEFORE_INSERT)
+        cancelled = self._calendar.cancel(uid, reason, self._now())
+        if cancelled is not None:
+            self._ledger.append(Change(cancelled, reason=reason))
+            trace.emit("cancelled", uid=uid)
+        await pace.reach(Stage.BEFORE_REPLY)
+        return cancelled or self._found(uid)
+
+    async def reschedule(self, uid: str, request: RescheduleRequest, trace: RequestTrace) -> Booking:
+        """POST /v2/bookings/{uid}/reschedule (section 1.8): the new booking. Raises ApiError."""
+        pace = self._pacing.begin(Endpoint.BOOKINGS_RESCHEDULE, trace)
+        await pace.reach(Stage.BEFORE_CHECK)
+        draft = self._moved(uid, request.start)
+        checked_ns = self._check(draft, trace, moving=uid)
+        await pace.reach(Stage.BEFORE_INSERT)
+        try:
+            moved = self._calendar.reschedule(uid, request.start, self._now(), reason=request.reason, by=request.by)
+        except SlotKeyTakenError:
+            raise _conflict(draft, trace) from None
+        inserted = Change(moved.created, reason=request.reason, checked_ns=checked_ns, inserted_ns=self._clock_ns())
+        ended = [Change(moved.cancelled, reason=RESCHEDULED)] if moved.cancelled else []
+        self._ledger.append(*ended, inserted)
+        if moved.cancelled:
+            trace.emit("cancelled", uid=uid)
+        trace.emit("inserted", uid=moved.created.uid, **_range(draft))
+        await pace.reach(Stage.BEFORE_REPLY)
+        return moved.created
+
+    def _check(self, draft: Draft, trace: RequestTrace, *, moving: str | None = None) -> int:
+        """The availability check; returns when it was made (monotonic ns). Raises ApiError."""
+        if draft.start < self._now():
+            raise bad_request(PAST)
+        checked_ns = self._clock_ns()
+        free = self._calendar.is_free(draft.host, draft.start, draft.end, ignoring=moving)
+        trace.emit("checked", **({"uid": moving} if moving else {}), **_range(draft), free=free)
+        if not free:
+            trace.emit("refused", **_range(draft), why="not_available")
+            raise bad_request(TAKEN)
+        return checked_ns
+
+    def _require_cancellable(self, uid: str) -> None:
+        booking = self._calendar.get(uid)
+        if booking is None:
+            raise not_found(f"Booking with uid={uid} not found")
+        if booking.status is BookingStatus.CANCELLED:
+            raise bad_request(
+                f"Can't cancel booking with uid={uid} because it has been cancelled already. "
+                "Please provide uid of a booking that is not cancelled."
+            )
+        if booking.end < self._now():
+            raise RawApiError(400, "Cannot cancel a booking that has already ended")
+
+    def _moved(self, uid: str, start: datetime) -> Draft:
+        """What the booking would be after the move. Raises ApiError when it cannot be moved."""
+        booking = self._found(uid)
+        refusal = f"Can't reschedule booking with uid={uid} because it has been cancelled"
+        if booking.rescheduled_to_uid is not None:
+            raise bad_request(
+                f"{refusal} and rescheduled already to booking with uid={booking.rescheduled_to_uid}. "
+                f"You probably want to reschedule {booking.rescheduled_to_uid} instead by passing it within the "
+                "request URL."
+            )
+        if booking.status is BookingStatus.CANCELLED:
+            raise bad_request(f"{refusal}. Please provide uid of a booking that is not cancelled.")
+        return booking.draft.at(start)
+
+    def _found(self, uid: str) -> Booking:
+        return found(self._calendar, uid)
+
+
+def found(calendar: Calendar, uid: str) -> Booking:
+    """The booking of GET /v2/bookings/{uid} (section 1.8). Raises ApiError 404."""
+    booking = calendar.get(uid)
+    if booking is None:
+        raise not_found(f"Booking with uid={uid} was not found in the database")
+    return booking
+
+
+def _conflict(draft: Draft, trace: RequestTrace) -> ApiError:
+    """The loser of a true race on identical host, start and end: a raw 409 (sections 1.6 and 1.11)."""
+    trace.emit("refused", **_range(draft), why=UNIQUE_KEY)
+    return RawApiError(409, UNIQUE_KEY)
+
+
+def _range(draft: Draft) -> dict[str, object]:
+    return {"host": draft.host.user_id, "start": iso_ms(draft.start), "end": iso_ms(draft.end)}

@@ -1,0 +1,178 @@
+"""Locks on a real Redis, and the service without it (FACTS-faults.md rows 12, 13, 16)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+from tests.booking_service.kit.harness import Serve
+from tests.booking_service.kit.servers import valkey
+
+from booking_service.errors import ServiceError
+from booking_service.flaws import Flaw
+from booking_service.locks import (
+    Acquire,
+    LockPolicy,
+    LockRequest,
+    PersonLocks,
+    acquire_atomically,
+    acquire_check_then_set,
+    go_on_without_redis,
+    refuse_without_redis,
+)
+from booking_service.metrics import Metrics
+from booking_service.redis_link import RedisLink, RedisUnavailableError
+from booking_service.settings import Durations, TimeScale
+from booking_service.trace import Trace
+
+SCALE = 40.0
+"""A lock lives 0.75 s and is waited for 0.1 s."""
+
+
+@asynccontextmanager
+async def locks_on(
+    url: str, acquire: Acquire = acquire_atomically, *, renewed: bool = True, needed: bool = False
+) -> AsyncIterator[PersonLocks]:
+    durations = Durations.at(TimeScale(SCALE))
+    trace = Trace(None)
+    link = RedisLink(url, durations.redis_budget_s, durations.redis_pause_s, trace)
+    policy = LockPolicy(acquire, renewed, refuse_without_redis if needed else go_on_without_redis)
+    locks = PersonLocks(link, policy, durations, trace, Metrics())
+    try:
+        yield locks
+    finally:
+        await locks.close()
+        await link.close()
+
+
+def request() -> LockRequest:
+    return LockRequest(company_id=1, person_id=7, operation_id=uuid4())
+
+
+async def take_all(locks: PersonLocks, count: int) -> int:
+    """How many of this many callers got the lock at the same time."""
+    results = await asyncio.gather(*(locks.take(request()) for _ in range(count)), return_exceptions=True)
+    refused = [result for result in results if isinstance(result, ServiceError)]
+    assert all(refusal.code == "busy" for refusal in refused)
+    return count - len(refused)
+
+
+async def test_a_lock_is_taken_by_one(redis_url: str) -> None:
+    async with locks_on(redis_url) as locks:
+        assert await take_all(locks, 5) == 1
+
+
+async def test_looking_before_taking_lets_several_in(redis_url: str) -> None:
+    async with locks_on(redis_url, acquire_check_then_set) as locks:
+        assert await take_all(locks, 5) > 1
+
+
+async def test_a_waiter_gets_the_lock_when_it_is_released(redis_url: str) -> None:
+    async with locks_on(redis_url) as locks:
+        first, second = request(), request()
+        await locks.take(first)
+        waiting = asyncio.create_task(locks.take(second))
+        await asyncio.sleep(0)
+        await locks.release(first.operation_id)
+        await waiting
+
+
+async def test_a_lock_is_renewed_only_where_the_policy_says_so(redis_url: str) -> None:
+    for renewed in (True, False):
+        async with locks_on(redis_url, renewed=renewed) as locks, Redis.from_url(redis_url) as client:
+            held = request()
+            await locks.take(held)
+            await asyncio.sleep(1.0)
+            assert bool(await client.exists(held.key)) is renewed
+            await locks.release(held.operation_id)
+
+
+async def test_release_leaves_anothers_lock_alone(redis_url: str) -> None:
+    async with locks_on(redis_url, renewed=False) as locks, Redis.from_url(redis_url) as client:
+        held = request()
+        await locks.take(held)
+        await client.set(held.key, "somebody else")
+        await locks.release(held.operation_id)
+        assert await client.get(held.key) == b"somebody else"
+
+
+async def test_a_vanished_lock_is_taken_again(redis_url: str) -> None:
+    async with locks_on(redis_url) as locks, Redis.from_url(redis_url) as client:
+        held = request()
+        await locks.take(held)
+        await client.delete(held.key)
+        give_up_at = time.monotonic() + 5
+        while not await client.exists(held.key):
+            assert time.monotonic() < give_up_at
+            await asyncio.sleep(0.02)
+        assert await client.get(held.key) == held.token.encode()
+
+
+async def test_the_owner_recognises_its_own_lock(redis_url: str) -> None:
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        assert await acquire_atomically(client, "key", "token", 1000) is None
+        assert await acquire_atomically(client, "key", "token", 1000) is None
+        assert await acquire_atomically(client, "key", "other", 1000) == "token"
+
+
+async def test_without_redis_the_policy_decides(closed_redis_url: str) -> None:
+    async with locks_on(closed_redis_url) as locks:
+        await locks.take(request())
+    async with locks_on(closed_redis_url, needed=True) as locks:
+        with pytest.raises(ServiceError, match="redis_unavailable"):
+            await locks.take(request())
+
+
+async def test_a_hung_redis_costs_its_budget_once(tmp_path: Path) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    link = RedisLink(f"redis://127.0.0.1:{port}/0", budget_s=0.05, pause_s=30.0, trace=Trace(tmp_path / "trace"))
+    try:
+        for _ in range(20):
+            with pytest.raises(RedisUnavailableError):
+                await link.ping()
+        assert (tmp_path / "trace").read_text().count("redis_unavailable") == 1
+    finally:
+        await link.close()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_redis_is_used_again_after_an_outage(tmp_path: Path) -> None:
+    with valkey() as url:
+        link = RedisLink(url, budget_s=1.0, pause_s=0.05, trace=Trace(None))
+        await link.ping()
+    with pytest.raises(RedisUnavailableError):
+        await link.ping()
+    await link.close()
+
+
+async def test_booking_goes_on_without_redis(serve: Serve, ten: datetime, closed_redis_url: str) -> None:
+    async with serve(redis_url=closed_redis_url) as service:
+        answers = await asyncio.gather(*(service.caller().book(ten + timedelta(minutes=15 * n)) for n in range(3)))
+        assert sorted(answer.code for answer in answers) == ["confirmed", "slot_taken", "slot_taken"]
+        assert (await service.caller().webhook("call_started")).status == 204
+
+
+async def test_with_redis_required_everything_stops(serve: Serve, ten: datetime, closed_redis_url: str) -> None:
+    async with serve(Flaw.REDIS_REQUIRED, redis_url=closed_redis_url) as service:
+        caller = service.caller()
+        for answer in (
+            await caller.book(ten),
+            await caller.cancel(str(uuid4())),
+            await caller.function("check_availability", service_id=1, date="2027-01-01"),
+            await caller.webhook("call_started"),
+        ):
+            assert (answer.status, answer.code, answer.effect) == (503, "redis_unavailable", "none")
+        assert (await service.client.get("/healthz")).status_code == 200

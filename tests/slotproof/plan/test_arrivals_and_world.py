@@ -1,0 +1,61 @@
+"""The same seed plans the same calls and the same people."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slotproof.plan.arrivals import arrival_times_s
+from slotproof.plan.scenario import Load, LoadPhase, Options
+from slotproof.plan.world import World, default_anchor, make_world, start_times_s
+
+LOAD = Load(warm_up_s=30, phases=(LoadPhase(calls_per_s=1.5, duration_s=420),))
+
+
+@given(st.integers())
+def test_arrivals_are_ascending_inside_the_load_and_repeatable(seed: int) -> None:
+    times = arrival_times_s(LOAD, seed)
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert times[-1] < LOAD.duration_s
+    assert times == arrival_times_s(LOAD, seed)
+
+
+def test_poisson_arrivals_have_the_declared_rate() -> None:
+    counts = [len(arrival_times_s(LOAD, seed)) for seed in range(100)]
+    expected = 1.5 * 450
+    # The mean of 100 Poisson counts of 675 has a standard deviation of 2.6.
+    assert abs(sum(counts) / 100 - expected) < 5 * 2.6
+
+
+def test_fixed_arrivals_are_evenly_spaced() -> None:
+    load = Load(warm_up_s=0, phases=(LoadPhase(arrivals="fixed", calls_per_s=2, duration_s=3),))
+    assert arrival_times_s(load, 1) == [0.25, 0.75, 1.25, 1.75, 2.25, 2.75]
+
+
+def test_a_world_is_repeatable_and_survives_its_file(tmp_path: Path) -> None:
+    world = make_world(Options(companies=2), 7, date(2027, 3, 1))
+    assert world == make_world(Options(companies=2), 7, date(2027, 3, 1))
+    assert world != make_world(Options(companies=2), 8, date(2027, 3, 1))
+    world.save(tmp_path / "world.json")
+    assert World.load(tmp_path / "world.json") == world
+    people = [person for _, _, person in world.people()]
+    assert len({person.calcom_username for person in people}) == len(people) == 16
+
+
+def test_start_times_end_before_closing() -> None:
+    world = make_world(Options(opens_min=540, closes_min=660, service_min=45, grid_min=15), 7, date(2027, 3, 1))
+    branch = world.companies[0].branches[0]
+    starts = start_times_s(branch, branch.people[0], branch.services[0], date(2027, 3, 1))
+    assert [(start - starts[0]) // 60 for start in starts] == [0, 15, 30, 45, 60, 75]
+    assert (starts[0] // 60) % (24 * 60) == 8 * 60  # nine o'clock in Berlin is eight in UTC, in March before the switch
+
+
+def test_the_anchor_is_a_monday_in_the_future() -> None:
+    for day in range(1, 29):
+        anchor = default_anchor(date(2026, 11, day))
+        assert anchor.weekday() == 0
+        assert (anchor - date(2026, 11, day)).days >= 30
