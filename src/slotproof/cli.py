@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import sys
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from slotproof.cache import cache_dir
 from slotproof.demo import DemoPart, run_demo
 from slotproof.display import make_display
 from slotproof.errors import SlotproofError, UsageError
@@ -36,6 +38,8 @@ _DEFAULT_OUT = Path("reports")
 
 def main() -> None:
     """Entry point: run a command, and turn errors of the tree into three lines and their exit code."""
+    # A user may have no home: matplotlib's font list then goes where everything else does that is made once.
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_dir() / "matplotlib"))
     try:
         # Outside its standalone mode click returns the code that a command exits with.
         sys.exit(group.main(standalone_mode=False))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from slotproof.checks.bookings import Booking, Resolved
+from slotproof.checks.collector import collector_paused
 from slotproof.checks.requests import Attempt
 from slotproof.checks.sweep import Span, count_overlaps
 from slotproof.record.record import FaultSpan
@@ -24,10 +25,11 @@ def count_exercised(resolved: Resolved) -> Mapping[str, int]:
     """
     asked = [booking for booking in resolved.bookings if booking.request is not None and not booking.external]
     ledgers = resolved.record.database is not None and resolved.record.calendar is not None
-    counts = _counts(asked, ledgers=ledgers)
-    for fault in resolved.record.fault_spans:
-        during = _during(asked, fault, resolved.rest_ns)
-        counts |= {f"{figure}_during_{fault.fault_id}": n for figure, n in _counts(during, ledgers=ledgers).items()}
+    with collector_paused():
+        counts = _counts(asked, ledgers=ledgers)
+        for fault in resolved.record.fault_spans:
+            during = _counts(_during(asked, fault, resolved.rest_ns), ledgers=ledgers)
+            counts |= {f"{figure}_during_{fault.fault_id}": n for figure, n in during.items()}
     return counts
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from slotproof.record.arrow_files import read_stream
 from slotproof.record.clock import ClockPair
@@ -61,6 +63,16 @@ class Record:
         return frame.sort_values("op", ignore_index=True)
 
     @cached_property
+    def positions_by_request(self) -> Mapping[int, NDArray[np.intp]]:
+        """Where in `ops_frame` the attempts of each request are."""
+        return _positions(self.ops_frame["request"])
+
+    @cached_property
+    def positions_by_booking(self) -> Mapping[int, NDArray[np.intp]]:
+        """Where in `ops_frame` the cancels and moves of each booking request are."""
+        return _positions(self.ops_frame["booking"])
+
+    @cached_property
     def samples_frame(self) -> pd.DataFrame:
         frame: pd.DataFrame = self.samples.to_pandas()
         return frame.astype({"source": str, "metric": str})
@@ -105,6 +117,14 @@ class Record:
                         yield {"source": path.stem, **json.loads(line)}
                     except ValueError:
                         continue
+
+
+def _positions(column: pd.Series[Any]) -> dict[int, NDArray[np.intp]]:
+    at = np.flatnonzero(column.notna().to_numpy(bool))
+    numbers = column.to_numpy(np.int64, na_value=-1)[at]
+    order = np.argsort(numbers, kind="stable")
+    distinct, begins = np.unique(numbers[order], return_index=True)
+    return dict(zip(distinct.tolist(), np.split(at[order], begins[1:]), strict=True)) if at.size else {}
 
 
 def _nullable_integers(kind: pa.DataType) -> Any:

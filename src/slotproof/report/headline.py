@@ -95,6 +95,17 @@ def exercised_text(result: CheckResult) -> str:
     return ", ".join(f"{count(n)} {spoken(name)}" for name, n in telling.items())
 
 
+def overlapping_text(judgement: Judgement) -> str | None:
+    """`1,348 attempts overlapped another one on the same person, 1,033 of them during link`; None when none did."""
+    exercised = judgement.checks["double_booking"].exercised if "double_booking" in judgement.checks else {}
+    pairs = exercised.get("overlapping_attempts", 0)
+    if not pairs:
+        return None
+    prefix = "overlapping_attempts_during_"
+    during = [f"{count(n)} during {name.removeprefix(prefix)}" for name, n in exercised.items() if prefix in name]
+    return ", ".join([f"{counted(pairs, 'pair')} of attempts overlapped in time and range", *during])
+
+
 def spoken(name: str) -> str:
     """An identifier as words."""
     return name.replace("_", " ")

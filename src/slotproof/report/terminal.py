@@ -20,6 +20,7 @@ from slotproof.report.headline import (
     finding_line,
     integrity_findings,
     objectives_text,
+    overlapping_text,
     promise_findings,
     resolved_text,
     spoken,
@@ -107,9 +108,7 @@ def _integrity(run: FinishedRun, tally: Tally) -> list[Text]:
         lines.append(_labelled(f"✕ {number}", finding_line(finding, run.record), style="red"))
     if len(findings) > _MOST_FINDINGS:
         lines.append(_labelled("", f"and {len(findings) - _MOST_FINDINGS} more, all in the report"))
-    bound = bound_text(tally)
-    if bound:
-        lines.append(_labelled("", bound))
+    lines += [_labelled("", text) for text in (overlapping_text(run.judgement), bound_text(tally)) if text]
     promises = promise_findings(run.judgement)
     if promises:
         lines.append(_labelled("promises", f"{counted(len(promises), 'finding')} of a promise not kept"))

@@ -21,8 +21,6 @@ from slotproof.report.trace_facts import Hold, HoldEnd, op_of_trace_id, trace_fa
 from slotproof.report.witness_cause import cause_of
 
 _MARGIN = 0.07
-_BOOKING_KINDS = (Kind.BOOK, Kind.MOVE)
-_CHANGING_KINDS = (Kind.CANCEL, Kind.MOVE)
 _MOST_OTHER_HOLDS = 4
 _OUTCOME_WORDS = {
     Outcome.OK: "confirmed",
@@ -301,12 +299,11 @@ def _within(lane: Lane, start_s: float, end_s: float) -> Lane:
 def _witness_ops(finding: Finding, record: Record) -> pd.DataFrame:
     """The witness's ops, and the other attempts of the booking requests that it concerns."""
     frame = record.ops_frame
-    bookings = np.array(finding.bookings, dtype=np.int64)
-    books, changes = (frame["kind"].isin(kinds).to_numpy(bool) for kinds in (_BOOKING_KINDS, _CHANGING_KINDS))
-    wanted = np.isin(frame["op"].to_numpy(np.int64), np.array(finding.ops, dtype=np.int64))
-    wanted |= books & np.isin(frame["request"].to_numpy(np.int64), bookings)
-    wanted |= changes & np.isin(frame["booking"].to_numpy(np.int64, na_value=-1), bookings)
-    return frame.iloc[np.flatnonzero(wanted)]
+    named = np.searchsorted(frame["op"].to_numpy(np.int64), np.array(finding.ops, dtype=np.int64))  # sorted by op
+    none = np.empty(0, dtype=np.intp)
+    related = [record.positions_by_request.get(booking, none) for booking in finding.bookings]
+    related += [record.positions_by_booking.get(booking, none) for booking in finding.bookings]
+    return frame.iloc[np.unique(np.concatenate([named, *related]))]
 
 
 def _ranges(finding: Finding, record: Record) -> list[tuple[str, int, int]]:
