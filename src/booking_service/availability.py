@@ -96,7 +96,7 @@ class SlotsCache:
         keep = {k: e for k, e in self._entries.items() if self._age_s(e) <= self._durations.slots_usable_s}
         self._entries = keep
         for keys in self._by_person.values():
-            keys &= keep.keys()
+            keys.intersection_update(keep)
 
     def _last_known(self, key: _Key, failure: errors.ServiceError) -> tuple[datetime, ...]:
         entry = self._entries.get(key)

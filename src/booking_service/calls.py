@@ -21,7 +21,7 @@ WITH fresh AS (
     ON CONFLICT DO NOTHING RETURNING 1
 )
 INSERT INTO calls (company_id, call_id, branch_id, phone, stage, transcript, analysis)
-SELECT $1, $2, $4, $5, $6, $7, $8::jsonb FROM fresh
+SELECT $1, $2, $4, $5, $6, $7, $8::json FROM fresh
 ON CONFLICT (company_id, call_id) DO UPDATE SET
     stage = greatest(calls.stage, excluded.stage),
     transcript = coalesce(excluded.transcript, calls.transcript),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -124,5 +123,4 @@ class Database:
         await self.execute("SELECT 1")
 
     async def close(self) -> None:
-        async with asyncio.timeout(5):
-            await self.pool.close()
+        await self.pool.close()

@@ -202,12 +202,15 @@ class PersonLocks:
 
     async def _renew(self, hold: _Hold) -> None:
         """Keeps the lock alive; takes it again when it vanished (a Redis that restarted or was away)."""
+        delay_s = self._durations.lock_ttl_s / 3
         while True:
-            await asyncio.sleep(self._durations.lock_ttl_s / 3)
+            await asyncio.sleep(delay_s)
             try:
                 await self._renew_once(hold)
             except RedisUnavailableError:
-                continue
+                delay_s = self._durations.lock_poll_s  # a second miss at the usual pace would let the lock expire
+            else:
+                delay_s = self._durations.lock_ttl_s / 3
 
     async def _renew_once(self, hold: _Hold) -> None:
         key, token = hold.request.key, hold.request.token

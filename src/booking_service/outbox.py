@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -26,6 +27,14 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def now(self) -> datetime:
+        """The time by the database's clock, which also dates the ends of operations."""
+        row = await self._database.fetchrow("SELECT now() AS at")
+        if row is None:
+            raise LookupError("a constant without a row")
+        at: datetime = row["at"]
+        return at
+
     async def open_operations(self, company_id: int) -> list[Operation]:
         """The outbox of a company, oldest first."""
         rows = await self._database.fetch(
@@ -34,18 +43,20 @@ class Outbox:
         return [Operation.of(row) for row in rows]
 
     async def settled_appointments(
-        self, company_id: int, ids: Iterable[UUID], uids: Iterable[str]
+        self, company_id: int, ids: Iterable[UUID], uids: Iterable[str], before: datetime
     ) -> list[Appointment]:
-        """The appointments with these ids or calendar uids that no open operation is about to change."""
+        """The appointments with these ids or calendar uids whose operations all ended before an instant (see `now`)."""
         rows = await self._database.fetch(
             f"""
             SELECT {APPOINTMENT_COLUMNS} FROM appointments a
             WHERE a.company_id = $1 AND (a.id = ANY($2::uuid[]) OR a.calcom_uid = ANY($3::text[])) AND NOT EXISTS (
-                SELECT 1 FROM operations o WHERE o.appointment_id = a.id AND o.state = 'open')
+                SELECT 1 FROM operations o
+                WHERE o.appointment_id = a.id AND (o.state = 'open' OR o.resolved_at >= $4))
             """,
             company_id,
             list(ids),
             list(uids),
+            before,
         )
         return [Appointment.of(row) for row in rows]
 

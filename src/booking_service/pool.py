@@ -24,6 +24,8 @@ Connect = Callable[[], Awaitable[Connection]]
 _CONNECTING_AT_ONCE = 4
 """A new connection costs the server a process; a burst is served sooner by those that come free."""
 
+_LEAVE_S = 1.0
+
 
 class PoolExhaustedError(Exception):
     """No connection came free in time, or too many callers wait already."""
@@ -55,7 +57,7 @@ class ConnectionPool:
         self._idle: list[Connection] = []
         self._open = 0
         self._connecting = 0
-        self._growth_blocked_until = 0.0
+        self._growth_paused = False
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self._closed = False
 
@@ -108,8 +110,7 @@ class ConnectionPool:
         self._closed = True
         idle, self._idle = self._idle, []
         self._open -= len(idle)
-        for connection in idle:
-            await connection.close(timeout=1)
+        await asyncio.gather(*(_close(connection) for connection in idle))
 
     def _take_idle(self) -> Connection | None:
         while self._idle:
@@ -120,9 +121,7 @@ class ConnectionPool:
         return None
 
     async def _grow(self) -> Connection | None:
-        if self._open >= self._max_size or self._connecting >= _CONNECTING_AT_ONCE:
-            return None
-        if time.monotonic() < self._growth_blocked_until:
+        if self._growth_paused or self._open >= self._max_size or self._connecting >= _CONNECTING_AT_ONCE:
             return None
         self._open += 1
         self._connecting += 1
@@ -144,9 +143,13 @@ class ConnectionPool:
 
     def _pause_growth(self) -> None:
         """The server has no room: let one waiter ask again after a while, so that nobody storms it."""
-        pause_s = self._growth_pause_s * random.uniform(0.5, 1.0)
-        self._growth_blocked_until = time.monotonic() + pause_s
-        asyncio.get_running_loop().call_later(pause_s, self._wake_one, None)
+        if not self._growth_paused:
+            self._growth_paused = True
+            asyncio.get_running_loop().call_later(self._growth_pause_s * random.uniform(0.5, 1.0), self._resume_growth)
+
+    def _resume_growth(self) -> None:
+        self._growth_paused = False
+        self._wake_one(None)
 
     async def _wait(self, give_up_at: float | None, ahead: bool) -> Connection | None:
         """A released connection, or `None`: room was made, so look again."""
@@ -187,3 +190,11 @@ class ConnectionPool:
             return False
         self._waiters.popleft().set_result(connection)
         return True
+
+
+async def _close(connection: Connection) -> None:
+    """Takes leave of the server, unless it does not listen."""
+    try:
+        await connection.close(timeout=_LEAVE_S)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()

@@ -45,11 +45,10 @@ class Listing:
         self.bookings = tuple(bookings)
         self._by_uid = {booking.uid: booking for booking in bookings}
         self._made_for: dict[UUID, CalcomBooking] = {}
-        self._moved_from: dict[str, CalcomBooking] = {}
+        self._moved: dict[tuple[str, datetime], CalcomBooking] = {}
         for booking in bookings:
             if booking.rescheduled_from_uid is not None:
-                if booking.accepted:
-                    self._moved_from[booking.rescheduled_from_uid] = booking
+                self._moved[booking.rescheduled_from_uid, booking.start] = booking
             elif booking.appointment_id is not None:
                 self._made_for[booking.appointment_id] = booking
 
@@ -60,9 +59,9 @@ class Listing:
         """The booking that was made for an appointment, whatever has become of it."""
         return self._made_for.get(appointment_id)
 
-    def moved_from(self, uid: str | None) -> CalcomBooking | None:
-        """The live booking that replaced another one."""
-        return None if uid is None else self._moved_from.get(uid)
+    def moved(self, uid: str | None, start: datetime | None) -> CalcomBooking | None:
+        """The booking that replaced another one at this start, whatever has become of it since."""
+        return None if uid is None or start is None else self._moved.get((uid, start))
 
     @property
     def latest_change(self) -> datetime | None:
@@ -160,18 +159,16 @@ class Reconciler:
             await self._locks.retake(LockRequest(operation.company_id, person_id, operation.id, operation.request_ref))
 
     async def _reconcile(self, company: Company) -> None:
+        """Lookups first: they need one request for all. Cancels need one each, and may find the budget spent."""
         operations = await self._waiting_operations(company)
+        listed_at = await self._outbox.now()
         listing = await self._listing(company, operations)
         for operation in operations:
-            await self._decide(company, operation, listing)
-        await self._compare(company, listing)
+            await self._decide_lookup(operation, listing)
+        await self._compare(company, listing, listed_at)
+        self._advance(company, operations, listing)
         for operation in await self._waiting_operations(company):
-            if operation.kind is Kind.COMPENSATE:
-                await self._decide(company, operation, listing)
-        if listing.latest_change is not None:
-            progress = self._progress[company.id]
-            overlap = timedelta(seconds=self._durations.abandon_after_s)
-            progress.compared_to = max(progress.compared_to, listing.latest_change - overlap)
+            await self._decide_cancel(company, operation, listing)
 
     async def _waiting_operations(self, company: Company) -> list[Operation]:
         """Open operations that no flow of this process will decide."""
@@ -181,35 +178,44 @@ class Reconciler:
 
     async def _listing(self, company: Company, operations: Sequence[Operation]) -> Listing:
         progress = self._progress.setdefault(company.id, _Progress(datetime.now(UTC) - FIRST_SWEEP))
-        oldest = min((operation.asked_at - CLOCK_MARGIN for operation in operations), default=progress.compared_to)
-        after = min(progress.compared_to, oldest)
+        after = min(progress.compared_to, _asked_first(operations, progress.compared_to))
         return Listing([booking async for booking in self._calcom.bookings(company.calcom_api_key, after)])
 
-    async def _decide(self, company: Company, operation: Operation, listing: Listing) -> None:
+    def _advance(self, company: Company, operations: Sequence[Operation], listing: Listing) -> None:
+        """The next round compares from here on, and once more whatever this round's operations kept uncompared."""
+        if listing.latest_change is None:
+            return
+        progress = self._progress[company.id]
+        compared = listing.latest_change - timedelta(seconds=self._durations.abandon_after_s)
+        progress.compared_to = max(progress.compared_to, min(compared, _asked_first(operations, compared)))
+
+    async def _decide_lookup(self, operation: Operation, listing: Listing) -> None:
+        appointment = operation.appointment
         match operation.kind:
             case Kind.BOOK:
-                await self._decide_lookup(operation, listing.made_for(operation.appointment.id))
+                booking = listing.made_for(appointment.id)
+                done = booking is not None and booking.accepted
             case Kind.MOVE:
-                await self._decide_lookup(operation, listing.moved_from(operation.calcom_uid))
-            case Kind.CANCEL:
-                await self._decide_cancel(company, operation, listing, "caller")
-            case Kind.COMPENSATE:
-                await self._decide_cancel(company, operation, listing, operation.reason or "compensation")
-
-    async def _decide_lookup(self, operation: Operation, booking: CalcomBooking | None) -> None:
-        if booking is not None and booking.accepted:
+                booking = listing.moved(operation.calcom_uid, appointment.moving_to_starts_at)
+                done = booking is not None  # what has become of it since is for the comparison to follow
+            case _:
+                return
+        if done:
             await self._settle(operation, Accepted(booking), "confirmed")
         elif (booking is not None and booking.cancelled) or operation.age_s > self._durations.abandon_after_s:
             await self._settlement.abandon(operation)
             self._note(operation, "abandoned")
 
-    async def _decide_cancel(self, company: Company, operation: Operation, listing: Listing, reason: str) -> None:
+    async def _decide_cancel(self, company: Company, operation: Operation, listing: Listing) -> None:
         """A cancel may be sent again after a lookup: once is as good as twice."""
+        if operation.kind not in (Kind.CANCEL, Kind.COMPENSATE):
+            return
         uid = operation.calcom_uid
         booking = listing.booking(uid)
         if uid is None or (booking is not None and booking.cancelled):
             outcome: Outcome = Gone("the calendar shows it cancelled")
         else:
+            reason = "caller" if operation.kind is Kind.CANCEL else operation.reason or "compensation"
             await self._calcom.admit(company.calcom_api_key)
             outcome = await self._calcom.cancel(company.calcom_api_key, uid, reason)
         if isinstance(outcome, Accepted | Gone):
@@ -219,12 +225,17 @@ class Reconciler:
         await self._settlement.settle(operation, outcome)
         self._note(operation, decision)
 
-    async def _compare(self, company: Company, listing: Listing) -> None:
-        """Follows changes made in the calendar by others, and opens compensations for bookings that must not be."""
+    async def _compare(self, company: Company, listing: Listing, listed_at: datetime) -> None:
+        """Follows changes made in the calendar by others, and opens compensations for bookings that must not be.
+
+        What the service itself changed since `listed_at` is newer than the listing, and is left to the next round.
+        """
         ids = {booking.appointment_id for booking in listing.bookings} - {None}
         uids = {booking.uid for booking in listing.bookings}
         uids |= {b.rescheduled_from_uid for b in listing.bookings if b.rescheduled_from_uid is not None}
-        appointments = await self._outbox.settled_appointments(company.id, [i for i in ids if i is not None], uids)
+        appointments = await self._outbox.settled_appointments(
+            company.id, [i for i in ids if i is not None], uids, listed_at
+        )
         by_id = {appointment.id: appointment for appointment in appointments}
         by_uid = {a.calcom_uid: a for a in appointments if a.calcom_uid is not None}
         for booking in listing.bookings:
@@ -263,3 +274,8 @@ class Reconciler:
     def _note(self, operation: Operation, decision: str) -> None:
         self._trace.write("reconciled", appointment=operation.appointment.id, **{"as": decision})
         self._metrics.reconciled.labels(decision).inc()
+
+
+def _asked_first(operations: Sequence[Operation], default: datetime) -> datetime:
+    """Before Cal.com was asked for any of these, by whatever clock."""
+    return min((operation.asked_at - CLOCK_MARGIN for operation in operations), default=default)

@@ -97,8 +97,11 @@ class Branch(_Part):
         raise errors.not_found("This branch does not offer that any more.")
 
     def in_utc(self, at: datetime) -> datetime:
-        """A time without offset is the branch's local time."""
-        return (at.replace(tzinfo=self.zone) if at.tzinfo is None else at).astimezone(UTC)
+        """A time without offset is the branch's local time. Raises `invalid` at the ends of the calendar."""
+        try:
+            return (at.replace(tzinfo=self.zone) if at.tzinfo is None else at).astimezone(UTC)
+        except OverflowError:
+            raise errors.invalid("There is no such time.") from None
 
     def offering(self, service_id: int, person_id: int | None) -> list[EventType]:
         """The event types of a service: of one person, or of everybody who offers it. Raises `not_found`."""
@@ -108,10 +111,12 @@ class Branch(_Part):
         return [event_type for event_type in self.event_types if event_type.service_id == service_id]
 
     def day(self, of: date) -> tuple[datetime, datetime]:
-        """The local day in UTC: midnight to midnight."""
-        midnight = datetime.combine(of, day_time(), self.zone)
-        following = datetime.combine(of + timedelta(days=1), day_time(), self.zone)
-        return midnight.astimezone(UTC), following.astimezone(UTC)
+        """The local day in UTC: midnight to midnight. Raises `invalid` at the ends of the calendar."""
+        try:
+            following = of + timedelta(days=1)
+        except OverflowError:
+            raise errors.invalid("There is no such day.") from None
+        return self.in_utc(datetime.combine(of, day_time())), self.in_utc(datetime.combine(following, day_time()))
 
     def range_from(self, start: datetime, event_type: EventType) -> tuple[datetime, datetime]:
         """The range in UTC that a booking at `start` sells; a start without offset is local time.

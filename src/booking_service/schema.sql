@@ -68,7 +68,7 @@ CREATE TABLE IF NOT EXISTS calls (
     phone      text NOT NULL,
     stage      smallint NOT NULL,   -- 1 started, 2 ended, 3 analyzed; never goes back
     transcript text,
-    analysis   jsonb,
+    analysis   json,                -- as it came: jsonb refuses NUL and lone surrogates, which callers may send
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (company_id, call_id)
 );
@@ -130,13 +130,7 @@ CREATE TABLE IF NOT EXISTS operations (
 );
 
 CREATE UNIQUE INDEX IF NOT EXISTS operations_open ON operations (appointment_id) WHERE state = 'open';
-
--- A booking that was given up may still appear in the calendar: it is cancelled on sight, for ever.
-CREATE TABLE IF NOT EXISTS abandoned_requests (
-    appointment_id uuid PRIMARY KEY REFERENCES appointments,
-    company_id     bigint NOT NULL REFERENCES companies,
-    at             timestamptz NOT NULL DEFAULT now()
-);
+CREATE INDEX IF NOT EXISTS operations_by_appointment ON operations (appointment_id);
 
 -- History: every change of an appointment that others can see, append-only. ------------------------------------------
 

@@ -229,11 +229,7 @@ class AppointmentStore:
             WITH settled AS (
                 UPDATE operations SET state = $3, resolved_at = now(),
                        key = CASE WHEN $3 = 'failed' THEN NULL ELSE key END
-                WHERE id = $1 AND company_id = $2 AND state = 'open' RETURNING appointment_id, kind
-            ), given_up AS (
-                INSERT INTO abandoned_requests (appointment_id, company_id)
-                SELECT appointment_id, $2 FROM settled WHERE kind = 'book' AND $3 = 'abandoned'
-                ON CONFLICT DO NOTHING
+                WHERE id = $1 AND company_id = $2 AND state = 'open' RETURNING appointment_id
             ), uid AS (SELECT $4::text)
             UPDATE appointments a SET {_EFFECTS[operation.kind, state]} FROM settled
             WHERE a.id = settled.appointment_id AND a.company_id = $2

@@ -34,6 +34,7 @@ from slotproof.stack import catalogue
 from slotproof.stack.doctor import Status, examine
 
 _DEFAULT_OUT = Path("reports")
+_PIPED_WIDTH = 200
 
 
 def main() -> None:
@@ -59,12 +60,17 @@ def group() -> None:
     """Proves or refutes, with evidence, that a booking system never sells a slot twice under load and faults."""
 
 
-@group.command("run")
+@group.command("run", short_help="Run scenarios: GO, NO-GO, INCONCLUSIVE or INVALID.")
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @click.option("--experiment", metavar="NAME", envvar="SLOTPROOF_EXPERIMENT", help="Faults on a timeline (see `list`).")
-@click.option("--profile", metavar="NAME", envvar="SLOTPROOF_PROFILE", help="hardened or as-reviewed.")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    envvar="SLOTPROOF_PROFILE",
+    help="Flaws of the service: hardened (none) or as-reviewed (all).",
+)
 @click.option("--flaws", metavar="F,...", envvar="SLOTPROOF_FLAWS", help="Flaws to switch on, instead of a profile.")
-@click.option("--time-scale", type=float, envvar="SLOTPROOF_TIME_SCALE", help="Divide every wait by this.")
+@click.option("--time-scale", type=float, envvar="SLOTPROOF_TIME_SCALE", help="Divide every wait by this, 1 to 30.")
 @click.option("--seed", type=int, envvar="SLOTPROOF_SEED", help="Repeat the plan of an earlier run.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=_DEFAULT_OUT, show_default=True,
               envvar="SLOTPROOF_OUT", help="Where run folders land.")  # fmt: skip
@@ -107,7 +113,7 @@ def run_command(
     context.exit(worst_exit_code(codes))
 
 
-@group.command("demo")
+@group.command("demo", short_help="Two runs, with and without flaws: NO-GO, then GO.")
 @click.option("--seed", type=int, envvar="SLOTPROOF_SEED", help="Repeat an earlier demo; drawn when not given.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=_DEFAULT_OUT, show_default=True,
               envvar="SLOTPROOF_OUT", help="Where run folders land.")  # fmt: skip
@@ -128,7 +134,7 @@ def demo_command(context: click.Context, seed: int | None, out: Path, quiet: boo
     context.exit(worst_exit_code([part.exit_code for part in parts]))
 
 
-@group.command("check")
+@group.command("check", short_help="Judge a run folder again, offline.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="RUN")
 @click.pass_context
 def check_command(context: click.Context, folder: Path) -> None:
@@ -149,7 +155,7 @@ def report_command(folder: Path) -> None:
     click.echo(str(_shown(run_folder.report)))
 
 
-@group.command("list")
+@group.command("list", short_help="Scenarios, experiments, faults, profiles, flaws.")
 def list_command() -> None:
     """List what can be named: scenarios, experiments, faults, profiles and flaws."""
     console = _console()
@@ -166,7 +172,7 @@ def list_command() -> None:
 def doctor_command(context: click.Context) -> None:
     """Say what is missing on this machine, and how to get it."""
     console = _console()
-    table = Table.grid(padding=(0, 2))
+    table = _grid()
     findings = examine()
     for finding in findings:
         mark = Text("✓", style="green") if finding.status is Status.OK else Text("✕", style="red")
@@ -178,18 +184,25 @@ def doctor_command(context: click.Context) -> None:
 
 
 def _console() -> Console:
-    """Rich honours NO_COLOR itself; without a terminal lines are not wrapped."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    """Rich honours NO_COLOR itself; without a terminal neither lines nor tables are wrapped."""
+    piped = not sys.stdout.isatty()
+    return Console(soft_wrap=piped, width=_PIPED_WIDTH if piped else None, highlight=False)
+
+
+def _grid() -> Table:
+    """Columns two spaces apart; what is too long goes on in the next line and is never cut."""
+    table = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    return table
 
 
 @contextmanager
 def _interruptible() -> Iterator[Interruption]:
-    """The first Ctrl-C or SIGTERM asks the run to stop and report; a second one ends it at once."""
+    """The first Ctrl-C or SIGTERM asks the run to stop and report, a second one ends it at once (`Interruption`)."""
     interruption = Interruption()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if interruption.asked:
-            raise KeyboardInterrupt
         interruption.interrupt(number)
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -235,7 +248,7 @@ def _print_demo(console: Console, parts: list[DemoPart]) -> None:
 
 def _print_names(console: Console, title: str, entries: dict[str, str]) -> None:
     console.print(Text(title, style="bold"))
-    table = Table.grid(padding=(0, 2))
+    table = _grid()
     for name, text in entries.items():
         table.add_row(f"  {name}", Text(text, style="dim"))
     console.print(table)

@@ -23,6 +23,7 @@ _VERDICTS = {
     ExitCode.INCONCLUSIVE: Verdict.INCONCLUSIVE,
     ExitCode.INVALID: Verdict.INVALID,
     ExitCode.STOPPED: Verdict.INVALID,
+    ExitCode.INTERNAL_ERROR: Verdict.INVALID,
     ExitCode.INTERRUPTED: Verdict.INVALID,
     ExitCode.TERMINATED: Verdict.INVALID,
 }
@@ -34,11 +35,11 @@ def judge(
     checks: Mapping[str, CheckResult],
     phases: Sequence[PhaseEvent],
 ) -> Judgement:
-    """The first that applies: signal (130, 143) > integrity (11) > stopped (30) > INVALID (21) > missed (10) >
-    INCONCLUSIVE (20) > GO (0).
+    """The first that applies: a part failed (1) > signal (130, 143) > integrity (11) > stopped (30) > INVALID (21) >
+    missed (10) > INCONCLUSIVE (20) > GO (0).
 
-    The exit code of a signal stays when integrity is broken as well; the verdict is then NO-GO all the same. A finding
-    outranks INVALID only when it is proved by complete records.
+    The exit code of a failure or a signal stays when integrity is broken as well; the verdict is then NO-GO all the
+    same. A finding outranks INVALID only when it is proved by complete records.
     """
     findings = _ordered(finding for result in checks.values() for finding in result.findings)
     broken = [finding for finding in findings if finding.finding_class is FindingClass.INTEGRITY]
@@ -79,6 +80,7 @@ class _Facts:
 def _exit_code(facts: _Facts) -> ExitCode:
     aborted = _abort_code(facts.abort) if facts.abort else None
     ordered = (
+        (aborted is ExitCode.INTERNAL_ERROR, ExitCode.INTERNAL_ERROR),
         (aborted is ExitCode.INTERRUPTED, ExitCode.INTERRUPTED),
         (aborted is ExitCode.TERMINATED, ExitCode.TERMINATED),
         (facts.proved, ExitCode.INTEGRITY_BROKEN),
@@ -94,6 +96,8 @@ def _exit_code(facts: _Facts) -> ExitCode:
 def _reasons(facts: _Facts, code: ExitCode, objectives: Sequence[ObjectiveResult]) -> Iterator[str]:
     if facts.proved:
         yield _integrity_text(facts.broken)
+        if facts.missed:
+            yield _missed_text(facts.missed)
     if facts.abort is not None:
         yield f"the run was aborted by {_aborted_text(facts.abort)}"
     elif code is ExitCode.INVALID:
@@ -134,13 +138,14 @@ def _records_complete(validity: Sequence[ValidityItem]) -> bool:
 def _abort_code(abort: PhaseEvent) -> ExitCode:
     number = abort.details.get("signal")
     if number is None:
-        return ExitCode.STOPPED
+        return ExitCode.INTERNAL_ERROR if abort.details.get("failed") else ExitCode.STOPPED
     return ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
 
 
 def _aborted_text(abort: PhaseEvent) -> str:
     number = abort.details.get("signal")
-    by = "a stop condition" if number is None else _SIGNALS.get(number, f"signal {number}")
+    unsignalled = "the failure of a part" if abort.details.get("failed") else "a stop condition"
+    by = unsignalled if number is None else _SIGNALS.get(number, f"signal {number}")
     why = abort.details.get("why")
     return f"{by} ({why})" if why else by
 

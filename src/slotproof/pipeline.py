@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from slotproof.collect.ledgers import CalendarLedger, DatabaseLedger, LedgerRead
 from slotproof.collect.quiescence import Quiet, await_quiet
 from slotproof.collect.sampler import Sampler
 from slotproof.collect.sources import SourceUnreachableError, service_health
-from slotproof.errors import RecordError, StackError
+from slotproof.errors import RecordError, UsageError
 from slotproof.evaluate import Evaluation, evaluate
 from slotproof.faults.registry import fault_kinds, fault_params
 from slotproof.faults.timeline import Timeline
@@ -39,8 +39,10 @@ from slotproof.progress import (
 from slotproof.record.events import Phase, PhaseEvent, append_phase
 from slotproof.record.journal import JournalWriter
 from slotproof.run_folder import RunFolder
+from slotproof.slo.foresight import foresee
 from slotproof.stack import catalogue
 from slotproof.stack.embedded import EmbeddedStack, StackSettings
+from slotproof.stack.processes import log_tail
 from slotproof.stopping import StopWatch
 from slotproof.system import System
 
@@ -56,17 +58,35 @@ class Interruption:
 
     signal_number: int | None = None
     _event: threading.Event = field(default_factory=threading.Event, repr=False)
+    _at_once: bool = field(default=False, repr=False)
 
     def interrupt(self, signal_number: int) -> None:
-        self.signal_number = signal_number
-        self._event.set()
+        """Called by a signal handler, in the main thread.
+
+        Raises:
+            KeyboardInterrupt: it was asked before, or what goes on now need not come to an end of its own.
+        """
+        again = self.asked
+        if not again:
+            self.signal_number = signal_number
+            self._event.set()
+        if again or self._at_once:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """In here a signal raises KeyboardInterrupt in the main thread, also one that came before."""
+        self._at_once = True
+        try:
+            if self.asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._at_once = False
 
     @property
     def asked(self) -> bool:
         return self._event.is_set()
-
-    def wait(self, timeout_s: float) -> bool:
-        return self._event.wait(timeout_s)
 
     @property
     def why(self) -> str:
@@ -82,11 +102,16 @@ def plan_run(choices: Choices, out: Path) -> tuple[Plan, RunFolder]:
     """Check everything that the user said, then make the run folder with plan and world in it.
 
     Raises:
-        UsageError: before anything was created.
+        UsageError: before anything was created, or because nothing can be created in `out`.
     """
     draft = resolve(choices, known(), run_id="")
-    folder = RunFolder.create(out, draft.scenario.name)
-    plan = draft.model_copy(update={"run_id": folder.name})
+    try:
+        folder = RunFolder.create(out, draft.scenario.name)
+    except OSError as error:
+        raise UsageError(
+            f"no run folder can be made: {error.strerror}", where=str(out), hint="name another folder with --out"
+        ) from error
+    plan = draft.model_copy(update={"run_id": folder.name, "warnings": (*draft.warnings, *foresee(draft))})
     plan.save(folder.plan)
     make_world(plan.scenario.options, plan.seed, plan.anchor_date).save(folder.world)
     return plan, folder
@@ -97,7 +122,7 @@ def run(choices: Choices, out: Path, listener: Listener, interruption: Interrupt
 
     Raises:
         UsageError: the plan is refused, or a part of the stack cannot be had; nothing was started.
-        StackError: the stack did not come up, or a server died; what was recorded stays in the folder.
+        StackError: the stack did not come up. A server that dies later aborts the run, which is judged all the same.
     """
     plan, folder = plan_run(choices, out)
     listener(RunPlanned(plan, folder))
@@ -124,7 +149,12 @@ class _Run:
             load.start()
             stack = EmbeddedStack(self._stack_settings(), lambda text: self._tell(StackMessage(text)))
             ends.callback(stack.stop)
-            system = self._bring_up(stack)
+            try:
+                with self._interruption.at_once():  # there is nothing yet that could be brought to an end
+                    system = self._bring_up(stack)
+            except KeyboardInterrupt:
+                self._abort(self._interruption.why, signal_number=self._interruption.signal_number)
+                return
             journal = JournalWriter(self._folder.faults)
             ends.callback(journal.close)
             sampler = Sampler(self._folder.samples, system, lambda: _roots(system, load))
@@ -132,8 +162,10 @@ class _Run:
             ends.callback(sampler.stop)
             uses = self._plan.experiment.faults if self._plan.experiment else ()
             timeline = Timeline(system, uses, fault_kinds(), journal)
+            ends.callback(lambda: timeline.join(_HEAL_LIMIT_S))
+            ends.callback(timeline.stop)
             self._drive(stack, system, load, timeline, sampler)
-            self._collect(system, timeline)
+            self._collect(stack, system, timeline)
         self._phase(Phase.ENDED)
 
     def _stack_settings(self) -> StackSettings:
@@ -187,10 +219,14 @@ class _Run:
                 if stopped_by is not None:
                     self._abort(stopped_by)
                     break
-                self._require_alive(stack)
+                dead = _last_words(stack)
+                if dead:
+                    self._abort(dead, failed=True)
+                    break
+                timeline.heal_by_force(stack.restart_toxiproxy)
         finally:
+            timeline.stop()
             if self._aborted is not None or not load.finished:
-                timeline.stop()
                 load.stop()
                 load.wait_finished(_STOP_LIMIT_S)
             for lost in load.lost:
@@ -198,10 +234,13 @@ class _Run:
             self._phase(Phase.LOAD_ENDED)
             self._tell(LoadEnded(int(load.totals()["done"])))
 
-    def _collect(self, system: System, timeline: Timeline) -> None:
+    def _collect(self, stack: EmbeddedStack, system: System, timeline: Timeline) -> None:
         """Heal everything, wait until nothing moves any more, read the ledgers."""
         self._phase(Phase.DRAINING)
-        if not timeline.join(_HEAL_LIMIT_S):
+        healed = timeline.join(_HEAL_LIMIT_S)
+        if self._aborted is None:
+            timeline.heal_by_force(stack.restart_toxiproxy)
+        if not healed:
             self._phase(Phase.QUIESCENT, quiet=False, stable=False, why="a fault could not be healed", waited_s=0.0)
             return
         if self._aborted is not None:
@@ -211,8 +250,11 @@ class _Run:
             Phase.QUIESCENT, quiet=quiet.quiet, stable=quiet.stable, why=quiet.why, waited_s=round(quiet.waited_s, 3)
         )
         self._tell(Drained(quiet.quiet, quiet.why, quiet.waited_s))
+        dead = _last_words(stack)
         if self._interruption.asked:
             self._abort(self._interruption.why, signal_number=self._interruption.signal_number)
+        elif dead:
+            self._abort(dead, failed=True)
         elif quiet.stable:
             for source, rows in quiet.ledgers.items():
                 save_ledger(self._folder.ledger / f"{source}.arrow", rows)
@@ -248,19 +290,23 @@ class _Run:
             )
         )
 
-    def _require_alive(self, stack: EmbeddedStack) -> None:
-        dead = stack.dead()
-        if dead:
-            names = ", ".join(process.name for process in dead)
-            raise StackError(f"{names} died during the run", where=str(self._folder.logs), hint="see its log")
-
-    def _abort(self, why: str, signal_number: int | None = None) -> None:
+    def _abort(self, why: str, signal_number: int | None = None, *, failed: bool = False) -> None:
+        """Say why the run ends early: by a signal, because a part of the stack `failed`, else by a stop condition."""
         self._aborted = why
-        self._phase(Phase.ABORTED, why=why, signal=signal_number)
+        self._phase(Phase.ABORTED, why=why, signal=signal_number, failed=failed)
         self._tell(Aborted(why))
 
     def _phase(self, phase: Phase, t_ns: int | None = None, **details: Any) -> None:
         append_phase(self._folder.phases, PhaseEvent(phase, t_ns or time.monotonic_ns(), details))
+
+
+def _last_words(stack: EmbeddedStack) -> str:
+    """Which servers died, and how their logs end; empty when all live."""
+    return "; ".join(
+        f"{process.name} died, its log {process.log} ends: {' | '.join(log_tail(process.log, 2)) or 'empty'}"
+        for process in stack.dead()
+        if process.log is not None
+    )
 
 
 def _roots(system: System, load: LoadSupervisor) -> dict[str, int]:

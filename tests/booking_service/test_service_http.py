@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 
@@ -48,6 +49,16 @@ async def test_what_does_not_have_the_shape_is_invalid(serve: Serve, content: ob
     async with serve() as service:
         for name in FUNCTIONS:
             answer = await service.caller().post(f"/functions/{name}", content)
+            assert (answer.status, answer.code, answer.effect) == (422, "invalid", "none")
+
+
+async def test_the_ends_of_the_calendar_are_invalid(serve: Serve) -> None:
+    async with serve() as service:
+        caller = service.caller()
+        for answer in (
+            await caller.function("check_availability", service_id=SERVICE, date="9999-12-31"),
+            await caller.book(datetime(1, 1, 1)),
+        ):
             assert (answer.status, answer.code, answer.effect) == (422, "invalid", "none")
 
 
@@ -109,6 +120,13 @@ async def test_transcripts_are_bounded(serve: Serve) -> None:
         await caller.webhook("call_ended", transcript="ü\x00" * 40_000)
         stored = await service.database.fetchval("SELECT transcript FROM calls")
         assert len(stored.encode()) == TRANSCRIPT_LIMIT_BYTES
+
+
+async def test_an_analysis_is_stored_whatever_characters_it_has(serve: Serve) -> None:
+    async with serve() as service:
+        analysis = {"call_summary": "said \x00 and \ud800"}
+        assert (await service.caller().webhook("call_analyzed", call_analysis=analysis)).status == 204
+        assert json.loads(await service.database.fetchval("SELECT analysis FROM calls")) == analysis
 
 
 async def test_history_cannot_be_rewritten_and_a_delete_shows(serve: Serve, ten: datetime) -> None:

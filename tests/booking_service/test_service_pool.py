@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime
+from types import SimpleNamespace
 from typing import cast
 
 import asyncpg
@@ -107,6 +108,19 @@ async def test_a_server_without_room_is_not_stormed_and_a_release_is_enough() ->
     assert pool.open_connections == 10
 
 
+async def test_growth_resumes_by_itself_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else comes: the one waiter depends on the end of the pause alone."""
+    monkeypatch.setattr("booking_service.pool.time", SimpleNamespace(monotonic=lambda: 0.0))
+    server = FakeServer(room=0)
+    pool = pool_of(server, size=1, wait_s=None)
+    waiting = asyncio.create_task(pool.acquire())
+    await asyncio.sleep(0)
+    assert (server.attempts, pool.waiting) == (1, 1)
+    server.room = 1
+    async with asyncio.timeout(5):
+        await waiting
+
+
 async def test_a_cancelled_waiter_does_not_lose_a_connection() -> None:
     pool = pool_of(FakeServer(room=1), size=1, wait_s=5)
     held = await pool.acquire()
@@ -128,6 +142,22 @@ async def test_a_closed_connection_makes_room() -> None:
     held.terminate()
     pool.release(held)
     assert await waiting is not held
+
+
+async def test_closing_does_not_depend_on_a_server_that_hangs() -> None:
+    class HungConnection(FakeConnection):
+        async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg calls it so
+            raise TimeoutError
+
+    hung = cast(Connection, HungConnection())
+
+    async def connect() -> Connection:
+        return hung
+
+    pool = ConnectionPool(connect, 1, Admission(None, None), growth_pause_s=0.02, trace=Trace(None))
+    pool.release(await pool.acquire())
+    await pool.close()
+    assert (hung.is_closed(), pool.open_connections) == (True, 0)
 
 
 async def hold_all(service: Service, count: int) -> Callable[[], None]:

@@ -42,7 +42,7 @@ async def process(environ: dict[str, str]) -> AsyncIterator[tuple[asyncio.subpro
 
 
 async def test_seed_serve_drain(
-    postgres_server: str, database_url: str, redis_url: str, link: FaultyLink, world_file: Path, ten: datetime
+    database_url: str, redis_url: str, link: FaultyLink, world_file: Path, ten: datetime
 ) -> None:
     environ = {
         **os.environ,

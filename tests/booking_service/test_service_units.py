@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from booking_service import availability
 from booking_service.appointments import Kind, OperationState, decide
 from booking_service.budget import RequestBudget
-from booking_service.calcom import utc_text
+from booking_service.calcom import CalcomClient, utc_text
 from booking_service.calls import bounded
 from booking_service.errors import ServiceError
+from booking_service.metrics import Metrics
 from booking_service.outcomes import Accepted, Gone, Outcome, Rejected, Taken, Unknown, confirm_regardless
 from booking_service.payloads import BookAppointmentArgs, idempotency_key
+from booking_service.routing import Branch, EventType
 from booking_service.settings import Durations, Settings, TimeScale
 from booking_service.signatures import TOLERANCE_MS, is_genuine, sign
 from booking_service.single_flight import SingleFlight
@@ -196,3 +201,34 @@ def test_small_things() -> None:
     assert utc_text(datetime(2027, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))) == "2027-03-01T09:00:00.000Z"
     assert bounded(None) is None
     assert len((bounded("ü" * 40_000) or "").encode()) == 64 * 1024
+
+
+class AllDayFree:
+    """A Cal.com whose every reply is the start of the range that was asked for."""
+
+    async def slots(self, api_key: str, event_type_id: int, start: datetime, end: datetime) -> tuple[datetime, ...]:
+        return (start,)
+
+
+async def test_a_full_slots_cache_drops_what_is_too_old_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "_ENTRIES_LIMIT", 2)
+    durations = replace(Durations.at(TimeScale(1)), slots_usable_s=0.0)
+    cache = availability.SlotsCache(cast(CalcomClient, AllDayFree()), durations, Metrics())
+    branch = Branch(
+        id=1,
+        company_id=1,
+        calcom_api_key="cal",
+        name="",
+        phone="",
+        time_zone="UTC",
+        services=(),
+        people=(),
+        event_types=(),
+    )
+    event_type = EventType(id=5, person_id=7, service_id=1, length_min=45)
+    day, first = timedelta(days=1), datetime(2027, 3, 1, tzinfo=UTC)
+    for n in range(5):
+        begin = first + n * day
+        assert await cache.read(branch, event_type, begin, begin + day) == (begin,)
+    cache.forget(event_type.person_id)
+    assert cache.fresh(event_type, first) is None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 from tests.booking_service.kit.faulty_link import Damage, FaultyLink
 from tests.booking_service.kit.harness import Serve, Service, until
 from tests.booking_service.kit.servers import CalcomStub
+
+from booking_service import errors
+from booking_service.calcom_wire import CalcomBooking
 
 FAST = 30.0
 """Reply deadline 0.27 s, Cal.com request 2 s, reconcile period 0.5 s, abandon after 3 s."""
@@ -17,11 +22,18 @@ FASTER = 90.0
 """Where every reply is lost at once, so that no deadline is involved: abandon after 1 s."""
 
 
-async def calendar_status(calcom: CalcomStub, appointment_id: str) -> list[str]:
-    """The states that the calendar's booking of an appointment went through."""
+CALENDAR_HEADERS = {"Authorization": "Bearer cal_weber", "cal-api-version": "2024-08-13"}
+
+
+async def calendar_rows(calcom: CalcomStub, appointment_id: str) -> list[dict[str, Any]]:
     async with httpx.AsyncClient() as client:
         rows = (await client.get(f"{calcom.control_url}/control/ledger?after=0")).json()["rows"]
-    return [row["status"] for row in rows if row["metadata"].get("appointment_id") == appointment_id]
+    return [row for row in rows if row["metadata"].get("appointment_id") == appointment_id]
+
+
+async def calendar_status(calcom: CalcomStub, appointment_id: str) -> list[str]:
+    """The states that the calendar's booking of an appointment went through."""
+    return [row["status"] for row in await calendar_rows(calcom, appointment_id)]
 
 
 async def until_confirmed(service: Service, appointment_id: str, state: str = "live") -> None:
@@ -196,8 +208,7 @@ async def test_changes_made_in_the_calendar_are_followed(
 ) -> None:
     async with serve(time_scale=FAST) as service:
         booking = (await service.caller().book(ten)).booking
-        headers = {"Authorization": "Bearer cal_weber", "cal-api-version": "2024-08-13"}
-        async with httpx.AsyncClient(base_url=calcom.url, headers=headers) as calendar:
+        async with httpx.AsyncClient(base_url=calcom.url, headers=CALENDAR_HEADERS) as calendar:
             target = (ten + timedelta(hours=3)).isoformat()
             uid = booking["calcom_uid"]
             moved = await calendar.post(f"/v2/bookings/{uid}/reschedule", json={"start": target})
@@ -211,3 +222,65 @@ async def test_changes_made_in_the_calendar_are_followed(
             await calendar.post(f"/v2/bookings/{new_uid}/cancel", json={"cancellationReason": "by the salon"})
             await until_confirmed(service, booking["id"], "cancelled")
         assert (await service.history(booking["id"]))[-1] == ("cancelled", "external")
+
+
+async def test_a_lost_move_that_the_calendar_cancelled_is_followed_to_its_end(
+    serve: Serve, link: FaultyLink, calcom: CalcomStub, ten: datetime
+) -> None:
+    async with serve(time_scale=FAST) as service:
+        caller = service.caller()
+        booking = (await caller.book(ten)).booking
+        link.damage, link.reads_fail = Damage.LOSE_REPLY, True
+        assert (await caller.move(booking["id"], ten + timedelta(hours=2))).code == "pending"
+        moved = (await calendar_rows(calcom, booking["id"]))[-1]
+        assert moved["replaces"] == booking["calcom_uid"]
+        async with httpx.AsyncClient(base_url=calcom.url, headers=CALENDAR_HEADERS) as calendar:
+            cancelled = await calendar.post(f"/v2/bookings/{moved['uid']}/cancel", json={"cancellationReason": "salon"})
+            assert cancelled.status_code == 200
+        link.damage, link.reads_fail = Damage.NONE, False
+        await until_confirmed(service, booking["id"], "cancelled")
+        assert (await service.history(booking["id"]))[-1] == ("cancelled", "external")
+
+
+async def test_a_move_made_while_the_calendar_is_listed_is_not_compensated(
+    serve: Serve, ten: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve() as service:
+        caller, calcom, reconciler = service.caller(), service.parts.calcom, service.parts.reconciler
+        assert reconciler is not None
+        booking = (await caller.book(ten)).booking
+        listed, moved = calcom.bookings, False
+
+        async def listed_before_the_move(api_key: str, after: datetime) -> AsyncIterator[CalcomBooking]:
+            nonlocal moved
+            async for seen in listed(api_key, after):
+                yield seen
+                if not moved and seen.uid == booking["calcom_uid"]:
+                    moved = True
+                    assert (await caller.move(booking["id"], ten + timedelta(hours=2))).code == "confirmed"
+
+        monkeypatch.setattr(calcom, "bookings", listed_before_the_move)
+        while not moved:
+            await reconciler.round()
+        kinds = await service.database.fetch("SELECT kind FROM operations ORDER BY asked_at")
+        assert [row["kind"] for row in kinds] == ["book", "move"]
+
+
+async def test_a_cancel_without_budget_does_not_hold_up_lookups(
+    serve: Serve, link: FaultyLink, ten: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def spent(_: str) -> None:
+        raise errors.rate_limited()
+
+    async with serve(time_scale=FAST) as service:
+        caller = service.caller()
+        booking = (await caller.book(ten)).booking
+        link.damage, link.reads_fail = Damage.LOSE_REQUEST, True
+        assert (await caller.cancel(booking["id"])).code == "pending"
+        link.damage = Damage.LOSE_REPLY
+        later = await service.caller().book(ten + timedelta(hours=2))
+        assert later.code == "pending"
+        monkeypatch.setattr(service.parts.calcom, "admit", spent)
+        link.damage, link.reads_fail = Damage.NONE, False
+        await until_confirmed(service, later.booking["id"])
+        assert await service.state(booking["id"]) == "live"

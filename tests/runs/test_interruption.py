@@ -46,3 +46,28 @@ def test_a_killed_harness_leaves_no_process_and_a_readable_folder(tmp_path: Path
     reported = finish(start(tmp_path, "report", str(folder)), tmp_path)
     assert reported.exit_code == 0, reported.output
     assert (folder / "report.html").stat().st_size > 10_000
+
+
+def test_ctrl_c_while_the_stack_comes_up_ends_at_once_and_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "reports"
+    process = start(out, "run", "rush", "--seed", "7")
+    wait_for(lambda: bool(list(out.glob("*/phases.jsonl"))), "the stack's start")
+    os.kill(process.pid, signal.SIGINT)
+    run = finish(process, out)
+    assert run.exit_code == 130, run.output
+    assert "stopped by SIGINT" in run.output
+    assert "load_started" not in (run.folder / "phases.jsonl").read_text()
+    assert (run.folder / "report.html").exists()
+    wait_for(lambda: processes_of(run.folder) == [], "the end of every child")
+
+
+def test_a_server_that_dies_ends_the_run_with_its_last_words_and_a_report(tmp_path: Path) -> None:
+    process, folder = _start_and_wait_for_load(tmp_path / "reports")
+    (service,) = (child for child in processes_of(folder) if "booking_service" in " ".join(child.cmdline()))
+    service.kill()
+    run = finish(process, tmp_path / "reports")
+    assert run.exit_code == 1, run.output
+    assert "service died, its log" in run.output
+    assert run.verdict()["verdict"] in ("INVALID", "NO-GO")
+    assert "service died" in (folder / "report.html").read_text()
+    wait_for(lambda: processes_of(folder) == [], "the end of every child")

@@ -45,6 +45,11 @@ def validity(status: ValidityStatus = ValidityStatus.VALID, name: str = "arrival
 PASSED = {"double_booking": CheckResult(CheckStatus.PASS)}
 BROKEN = {"double_booking": CheckResult(CheckStatus.VIOLATION, (finding(),))}
 STOPPED: dict[str, Any] = {"signal": None, "why": "calls_in_progress above 2000"}
+FAILED: dict[str, Any] = {
+    "signal": None,
+    "why": "service died, its log service.log ends: out of memory",
+    "failed": True,
+}
 
 
 def judged(
@@ -152,3 +157,11 @@ class TestReason:
 
 def test_profile_and_flaws_are_out_of_its_reach() -> None:
     assert list(inspect.signature(judge).parameters) == ["objectives", "validity", "checks", "phases"]
+
+
+def test_a_part_that_failed_is_an_error_and_what_was_proved_still_counts() -> None:
+    judgement = judged(aborted=FAILED)
+    assert (judgement.verdict, judgement.exit_code) == (Verdict.INVALID, 1)
+    assert "the failure of a part (service died, its log service.log ends: out of memory)" in judgement.reason
+    judgement = judged(aborted=FAILED, checks=BROKEN)
+    assert (judgement.verdict, judgement.exit_code) == (Verdict.NO_GO, 1)

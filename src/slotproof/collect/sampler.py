@@ -25,9 +25,8 @@ class CpuMeter:
     def __init__(self, roots: Callable[[], Mapping[str, int]]) -> None:
         self._roots = roots
         self._machine = psutil.cpu_times()
-        self._own: dict[int, float] = {}
+        self._own: dict[str, float] = {}
         self._at = time.monotonic()
-        self._names: dict[int, str] = {}
         self._read_own()
 
     def read(self) -> dict[tuple[str, str], float]:
@@ -39,10 +38,9 @@ class CpuMeter:
         memory = self._read_own()
         figures: dict[tuple[str, str], float] = {}
         own_total = 0.0
-        for pid, spent in self._own.items():
-            used = max(0.0, spent - own_before.get(pid, 0.0)) / elapsed
-            name = self._names[pid]
-            figures[name, "cpu_cores"] = figures.get((name, "cpu_cores"), 0.0) + used
+        for name, spent in self._own.items():
+            used = max(0.0, spent - own_before.get(name, 0.0)) / elapsed
+            figures[name, "cpu_cores"] = used
             own_total += used
         for name, resident in memory.items():
             figures[name, "rss_bytes"] = resident
@@ -55,9 +53,12 @@ class CpuMeter:
         return figures
 
     def _read_own(self) -> dict[str, float]:
-        """CPU seconds of every process under our roots (waited-for children included); returns memory by root."""
+        """Take the CPU seconds of each root's tree; returns its memory.
+
+        What a child has spent stays in the sum when its parent waits for it: a database's sessions come and go.
+        """
         memory: dict[str, float] = {}
-        seen: dict[int, float] = {}
+        seen: dict[str, float] = {}
         for name, root in self._roots().items():
             for process in _tree(root):
                 try:
@@ -65,8 +66,9 @@ class CpuMeter:
                     memory[name] = memory.get(name, 0.0) + process.memory_info().rss
                 except psutil.Error:
                     continue  # ended between listing and reading
-                seen[process.pid] = times.user + times.system
-                self._names.setdefault(process.pid, name)
+                # The harness's children are roots of their own, or watched over by others.
+                waited_for = 0.0 if root == os.getpid() else times.children_user + times.children_system
+                seen[name] = seen.get(name, 0.0) + times.user + times.system + waited_for
         self._own = seen
         return memory
 
@@ -95,7 +97,6 @@ class Sampler:
         self._lock = threading.Lock()
         self._waiting: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self.latest: dict[tuple[str, str], float] = {}
 
     def start(self) -> None:
         self._thread.start()
@@ -108,7 +109,6 @@ class Sampler:
                 {"t_ns": at, "source": source, "metric": metric, "value": float(value)}
                 for metric, value in figures.items()
             )
-            self.latest.update({(source, metric): float(value) for metric, value in figures.items()})
 
     def stop(self) -> None:
         """One last sample, end marker, closed file."""

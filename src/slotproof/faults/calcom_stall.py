@@ -28,12 +28,38 @@ class StallStage(StrEnum):
     BEFORE_REPLY = "before_reply"
 
 
+class Endpoint(StrEnum):
+    """What of Cal.com is slow, in the stub's words (docs/interfaces.md)."""
+
+    CREATE = "bookings.create"
+    CANCEL = "bookings.cancel"
+    RESCHEDULE = "bookings.reschedule"
+    LIST = "bookings.list"
+    SLOTS = "slots.get"
+    ANY = "any"
+
+
+_WORK = {
+    Endpoint.CREATE: "each booking",
+    Endpoint.CANCEL: "each cancellation",
+    Endpoint.RESCHEDULE: "each reschedule",
+    Endpoint.LIST: "each list of bookings",
+    Endpoint.SLOTS: "each list of free times",
+    Endpoint.ANY: "everything",
+}
+_WHEN = {
+    StallStage.BEFORE_CHECK: "before it checks",
+    StallStage.BEFORE_INSERT: "between its check and its insert",
+    StallStage.BEFORE_REPLY: "before it replies",
+}
+
+
 class CalcomStallParams(BaseModel):
     """`delay_s` is life-size. The lease ends the stall by itself if nobody heals it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    endpoint: str = "bookings.create"
+    endpoint: Endpoint = Endpoint.CREATE
     stage: StallStage = StallStage.BEFORE_INSERT
     delay_s: Annotated[float, Field(ge=0)]
     lease_s: Annotated[float, Field(gt=0)] = 600
@@ -50,7 +76,7 @@ class CalcomStall:
 
     def inject(self, system: System, params: CalcomStallParams, deadline: Deadline) -> ReadBack:
         wanted = {
-            "endpoint": params.endpoint,
+            "endpoint": params.endpoint.value,
             "stage": params.stage.value,
             "kind": "delay",
             "delay_ms": round(params.delay_s * 1e3 / system.time_scale),
@@ -72,7 +98,7 @@ class CalcomStall:
         life = system.time_scale / 1e3
         return Effect(
             bitten=completed >= 1 and longest >= required_ms,
-            observed=f"Cal.com worked {median * life:.1f} s life-size longer on {completed} requests (median)",
+            observed=f"Cal.com worked {median * life:.1f} s life-size longer (median of {completed})",
             required=f"at least one request held for {required_ms * life:.1f} s life-size",
             details={"completed": completed, "matched": found.get("matched"), "delays_ms": delays},
         )
@@ -90,8 +116,7 @@ class CalcomStall:
         )
 
     def describe(self, params: CalcomStallParams) -> str:
-        stage = params.stage.value.replace("_", " its ")
-        return f"Cal.com works {params.delay_s:g} s longer on {params.endpoint}, {stage}"
+        return f"Cal.com works {params.delay_s:g} s longer on {_WORK[params.endpoint]}, {_WHEN[params.stage]}"
 
     def _call(
         self, system: System, method: str, body: dict[str, Any] | None = None, *, absent_is_fine: bool = False

@@ -8,7 +8,8 @@ ended while they are idle, and their slots taken.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, ClassVar
 
 import psycopg
@@ -97,15 +98,18 @@ class ConnectionsHeld:
                 )
 
 
-def _admin(system: System) -> psycopg.Connection[Any]:
+@contextmanager
+def _admin(system: System) -> Iterator[psycopg.Connection[Any]]:
+    """A connection for administration. Raises FaultError when it, or a query on it, fails."""
     try:
-        return psycopg.connect(
+        with psycopg.connect(
             system.admin_database_url,
             application_name="slotproof-fault",
             connect_timeout=_CONNECT_TIMEOUT_S,
             autocommit=True,
-        )
-    except psycopg.OperationalError as error:
+        ) as connection:
+            yield connection
+    except psycopg.Error as error:
         raise FaultError(f"PostgreSQL's admin connection failed: {error}") from error
 
 

@@ -5,6 +5,7 @@ Whatever happens, what was injected is healed (DESIGN.md section 6).
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,8 @@ from slotproof.errors import SlotproofError
 from slotproof.faults.base import Deadline, Effect, Fault, ReadBack
 from slotproof.plan.experiment import FaultUse
 from slotproof.record.journal import JournalEntry, JournalWriter, Stage
-from slotproof.system import System
+from slotproof.system import LinkName, System
+from slotproof.toxiproxy import ToxiproxyClient
 
 _INJECT_LIMIT_S = 10.0
 _HEAL_LIMIT_S = 15.0
@@ -50,6 +52,12 @@ class _Use:
     fault: Fault[Any]
     params: BaseModel
 
+    @property
+    def link(self) -> LinkName | None:
+        """The link that the fault works on, if it works on one."""
+        link = getattr(self.params, "link", None)
+        return link if isinstance(link, LinkName) else None
+
 
 class Timeline:
     """Drives the faults of one run, one thread each; `stop` heals at once, `join` waits for the end."""
@@ -60,14 +68,13 @@ class Timeline:
         uses: Sequence[FaultUse],
         kinds: Mapping[str, type[Fault[Any]]],
         journal: JournalWriter,
-        on_change: Callable[[FaultProgress], None] = lambda progress: None,
     ) -> None:
         self._system = system
         self._uses = [_Use(use, kinds[use.fault](), kinds[use.fault].Params.model_validate(use.params)) for use in uses]
         self._journal = journal
-        self._on_change = on_change
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._unhealed: queue.SimpleQueue[_Use] = queue.SimpleQueue()
         self._progress: dict[str, FaultProgress] = {}
         for item in self._uses:
             self._show(item, FaultState.WAITING, "")
@@ -92,6 +99,15 @@ class Timeline:
         for thread in self._threads:
             thread.join(deadline.left_s)
         return not any(thread.is_alive() for thread in self._threads)
+
+    def heal_by_force(self, restart_toxiproxy: Callable[[], None]) -> None:
+        """Heal by ever stronger means what a fault could not heal itself, up to a restart of Toxiproxy.
+
+        In the main thread only: a server that is started in a thread dies with it. Other faults' toxics go as well, so
+        this is the last resort (FACTS-faults.md section 4.5).
+        """
+        while not self._unhealed.empty():
+            self._force(self._unhealed.get(), restart_toxiproxy)
 
     def progress(self) -> list[FaultProgress]:
         return list(self._progress.values())
@@ -136,17 +152,34 @@ class Timeline:
         try:
             read_back: ReadBack = item.fault.heal(self._system, item.params, deadline)
             self._write(item, Stage.HEALED, read_back.attributes)
-            effect = item.fault.verify_healed(self._system, item.params)
-            while not effect.bitten:
-                deadline.require(f"healing {item.use.id}: {effect.observed}, required {effect.required};")
-                time.sleep(_POLL_S)
-                effect = item.fault.verify_healed(self._system, item.params)
-            self._write(item, Stage.VERIFIED_HEALED, _effect(effect))
+            effect = self._verify_healed(item, deadline)
         except SlotproofError as error:
             self._fail(item, error)
+            if item.link is not None:
+                self._unhealed.put(item)
             return
         if self._progress[item.use.id].state is FaultState.BITING:
             self._show(item, FaultState.HEALED, effect.observed)
+
+    def _verify_healed(self, item: _Use, deadline: Deadline) -> Effect:
+        """Look until the fault is seen to be gone, and journal that. Raises FaultError when the deadline passes."""
+        effect = item.fault.verify_healed(self._system, item.params)
+        while not effect.bitten:
+            deadline.require(f"healing {item.use.id}: {effect.observed}, required {effect.required};")
+            time.sleep(_POLL_S)
+            effect = item.fault.verify_healed(self._system, item.params)
+        self._write(item, Stage.VERIFIED_HEALED, _effect(effect))
+        return effect
+
+    def _force(self, item: _Use, restart_toxiproxy: Callable[[], None]) -> None:
+        assert item.link is not None  # only such are queued
+        client = ToxiproxyClient(self._system.toxiproxy.host, self._system.toxiproxy.port)
+        try:
+            step = client.heal(item.link, restart_toxiproxy)
+            self._write(item, Stage.HEALED, {"by_force": step.value})
+            self._verify_healed(item, Deadline.after(_HEAL_LIMIT_S))
+        except SlotproofError as error:
+            self._fail(item, error)
 
     def _fail(self, item: _Use, error: SlotproofError) -> None:
         self._write(item, Stage.FAILED, {"what": error.what, "where": error.where, "hint": error.hint})
@@ -159,9 +192,7 @@ class Timeline:
         )
 
     def _show(self, item: _Use, state: FaultState, observed: str) -> None:
-        progress = FaultProgress(item.use.id, item.fault.describe(item.params), state, observed)
-        self._progress[item.use.id] = progress
-        self._on_change(progress)
+        self._progress[item.use.id] = FaultProgress(item.use.id, item.fault.describe(item.params), state, observed)
 
 
 def _effect(effect: Effect) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Phase(StrEnum):
     DRAINING = "draining"
     QUIESCENT = "quiescent"  # details: {"quiet": bool, "why": str, "waited_s": float}
     COLLECTED = "collected"
-    ABORTED = "aborted"  # details: {"signal": int | None, "why": str}
+    ABORTED = "aborted"  # details: {"signal": int | None, "failed": bool, "why": str}
     WORKER_LOST = "worker_lost"
     ENDED = "ended"
 

@@ -10,11 +10,8 @@ import io
 import re
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup, escape
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from slotproof.report.axis import Axis, nice_ticks, time_ticks
 from slotproof.report.label_places import Box, place_names
@@ -57,6 +54,11 @@ _RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "slotproof", "font.family": 
 
 def chart_svg(chart: Chart, axis: Axis) -> Markup:
     """One chart as an inline SVG element with title and description."""
+    # Late: importing matplotlib looks for a home, which the command line first gives to users who have none.
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(_RC):
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
         figure.patch.set_visible(False)

@@ -50,7 +50,7 @@ def _view(span: FaultSpan, plan: Plan, record: Record, requests: Requests) -> Fa
     return FaultView(
         name=span.fault_id,
         sentence=span.sentence or span.fault,
-        planned=f"{seconds(use.at_s)} to {seconds(use.until_s)}" if use else "",
+        planned=_stretch(use.at_s, use.until_s) if use else "",
         seen=_on_words(span, record),
         required=_words(effect.pop("required", None)),
         observed=_words(effect.pop("observed", None)) or _words(effect),
@@ -64,8 +64,15 @@ def _view(span: FaultSpan, plan: Plan, record: Record, requests: Requests) -> Fa
 def _on_words(span: FaultSpan, record: Record) -> str:
     if span.injected_ns is None:
         return "never"
-    end = seconds(record.life_s(span.healed_ns)) if span.healed_ns is not None else "not healed"
-    return f"{seconds(record.life_s(span.injected_ns))} to {end}"
+    start_s = record.life_s(span.injected_ns)
+    if span.healed_ns is None:
+        return f"{seconds(start_s)}, not healed"
+    return _stretch(start_s, record.life_s(span.healed_ns))
+
+
+def _stretch(start_s: float, end_s: float) -> str:
+    """`120.1–300.2 s`."""
+    return f"{seconds(start_s).removesuffix(' s')}–{seconds(end_s)}"
 
 
 def _met_by_callers(span: FaultSpan, requests: Requests) -> str:

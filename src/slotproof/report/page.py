@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from markupsafe import Markup
@@ -48,6 +50,13 @@ from slotproof.report.witness_svg import WitnessDrawing, draw_witness
 from slotproof.slo.results import ObjectiveResult
 
 DRAWN_FINDINGS = 6
+_MEANINGS = {
+    "double_booking": "two bookings of one person overlap, and both were confirmed or both stand",
+    "lost_booking": "a caller was told yes, and at the end calendar and database do not both hold the booking",
+    "phantom_booking": "a booking stands at the end that was refused to its caller, or that nobody asked for",
+    "divergent_booking": "a booking without a clear answer stands in only one of calendar and database",
+}
+"""The bundled checks in a reader's words; others have their name only."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +264,7 @@ class Page:
             rows.append(
                 {
                     "name": headline.spoken(name),
+                    "meaning": _MEANINGS.get(name, ""),
                     "tone": tone(result.status),
                     "icon": icon(result.status),
                     "word": CHECK_WORDS[result.status],
@@ -264,6 +274,12 @@ class Page:
                 }
             )
         return rows
+
+    @property
+    def exercised(self) -> str:
+        """What most checks had to work on, said once for all of them."""
+        texts = Counter(headline.exercised_text(result) for result in self.judgement.checks.values())
+        return texts.most_common(1)[0][0] if texts else ""
 
     def _numbered(self, findings: Sequence[Finding], first: int) -> list[FindingView]:
         return [self._finding(number, finding, number < first + DRAWN_FINDINGS)
@@ -338,7 +354,10 @@ class Page:
 
     @property
     def configuration(self) -> str:
-        return json.dumps(redacted(self.plan.model_dump(mode="json", by_alias=True)), indent=1, ensure_ascii=False)
+        """The plan; of the callers' file only its name, since a report goes to people whom no path here concerns."""
+        plan = self.plan.model_dump(mode="json", by_alias=True)
+        plan["callers_file"] = PurePath(self.plan.callers_file).name
+        return json.dumps(redacted(plan), indent=1, ensure_ascii=False)
 
     @property
     def machine(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from slotproof.report.axis import Axis, time_ticks
+from slotproof.report.axis import Axis, Band, time_ticks
 from slotproof.report.drawing import Window, level, pct, rect, svg, text_percent, time_axis, upright, words
 from slotproof.report.series import Floats
 from slotproof.report.text import count, counted, seconds
@@ -16,7 +16,7 @@ _HEAD = 22.0
 _FAULT_ROW = 22.0
 _PIN_ROW = 24.0
 _PLOT = 96.0
-_PIN_WIDTH = 3.2  # per cent that a pin needs
+_PIN_WIDTH = 6  # per cent that a pin needs
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class StripDrawing:
     plot_top: float
     plot_height: float
     peak: int
+    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,9 @@ def draw_strip(axis: Axis, times_s: Floats, calls: Floats, pins: Sequence[Pin]) 
     for row, band in enumerate(axis.bands):
         y = _HEAD + row * _FAULT_ROW
         start, end = window.percent(band.start_s), window.percent(band.end_s)
-        healed = "" if band.healed else " (not healed)"
         parts += [
             rect(start, end, y, _FAULT_ROW - 4, "fault-bar", radius=3),
-            _fault_name(band.label + healed, start, end, y),
+            _fault_name(_band_words(band), start, end, y),
         ]
     for group in groups:
         parts.append(_pin(group, window, pins_top, bottom))
@@ -79,6 +79,7 @@ def draw_strip(axis: Axis, times_s: Floats, calls: Floats, pins: Sequence[Pin]) 
         plot_top,
         _PLOT,
         peak,
+        tuple(_band_words(band) for band in axis.bands),
     )
 
 
@@ -111,17 +112,15 @@ def _phases(axis: Axis, window: Window) -> list[Markup]:
     return parts
 
 
+def _band_words(band: Band) -> str:
+    return band.label if band.healed else f"{band.label} (not healed)"
+
+
 def _fault_name(text: str, start: float, end: float, y: float) -> Markup:
-    """Inside its bar where that has room on a wide page, else beside it; a phone cuts it off."""
-    width = text_percent(text)
-    if end - start >= width * 0.62:
-        return Markup(
-            f'<svg x="{pct(start)}" y="{y:g}" width="{pct(end - start)}" height="{_FAULT_ROW - 4:g}">'
-            f'<text x="8" y="13" class="fault-words">{escape(text)}</text></svg>'
-        )
-    if end + width <= 100:
-        return words(text, end, y + 13, "fault-words", dx=6)
-    return words(text, start, y + 13, "fault-words", "end", dx=-6)
+    """From the bar's start on, beyond its end if need be; the page's end is never crossed. Phones list the names."""
+    if start + text_percent(text) <= 100:
+        return words(text, start, y + 13, "fault-words", dx=8)
+    return words(text, end, y + 13, "fault-words", "end", dx=-8)
 
 
 def _area(calls: Floats, peak: int, top: float) -> Markup:

@@ -61,7 +61,8 @@ def _load_completed(record: Record) -> ValidityItem:
 
 def _arrivals(plan: Plan, record: Record, windows: Windows) -> ValidityItem:
     """Calls that began against calls that were planned, before the first fault is due."""
-    name, required = "arrivals_achieved", f"at least {_LEAST_ACHIEVED:.0%} of the calls planned before the first fault"
+    name = "arrivals_achieved"
+    required = f"at least {_LEAST_ACHIEVED * 100:.0f} % of the calls planned before the first fault"
     faults = plan.experiment.faults if plan.experiment else ()
     until_s = min((use.at_s for use in faults), default=math.inf)
     until_s = min(until_s, record.life_s(windows.load[1]))
@@ -73,7 +74,7 @@ def _arrivals(plan: Plan, record: Record, windows: Windows) -> ValidityItem:
     until_ns = record.load_started_ns + plan.wall_s(until_s) * 1e9
     achieved = int((begun_ns < until_ns).sum())
     share = achieved / planned
-    return _item(name, share >= _LEAST_ACHIEVED, f"{share:.1%} ({achieved:,} of {planned:,})", required)
+    return _item(name, share >= _LEAST_ACHIEVED, f"{share * 100:.1f} % ({achieved:,} of {planned:,})", required)
 
 
 def _generator_lag(plan: Plan, record: Record) -> ValidityItem:

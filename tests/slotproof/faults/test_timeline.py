@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
 
-from slotproof.errors import FaultError
+from slotproof.errors import FaultError, ToxiproxyError
 from slotproof.faults.base import Deadline, Effect, Fault, ReadBack
 from slotproof.faults.timeline import FaultState, Timeline
 from slotproof.plan.experiment import FaultUse
 from slotproof.record.journal import JournalWriter, Stage, read_journal
-from slotproof.system import Address, System
+from slotproof.system import Address, LinkName, System
+from slotproof.toxiproxy import HealStep, ToxiproxyClient
 
 SYSTEM = System(
     toxiproxy=Address("127.0.0.1", 1),
@@ -120,3 +122,53 @@ def test_a_timeline_stopped_before_the_time_injects_nothing(tmp_path: Path) -> N
     stages, _ = _run(tmp_path, {}, stop=True, at_s=100)
     assert stages == [Stage.PLANNED]
     assert _Recorder.asked == []
+
+
+class _LinkParams(BaseModel):
+    link: LinkName = LinkName.REDIS
+
+
+class _WedgedLink:
+    """A fault on a link that its own healing cannot end."""
+
+    name: ClassVar[str] = "wedged"
+    Params = _LinkParams
+
+    def inject(self, system: System, params: _LinkParams, deadline: Deadline) -> ReadBack:
+        return ReadBack({})
+
+    def verify(self, system: System, params: _LinkParams) -> Effect:
+        return Effect(True, "seen", "something")
+
+    def heal(self, system: System, params: _LinkParams, deadline: Deadline) -> ReadBack:
+        raise ToxiproxyError("a DELETE did not answer in time")
+
+    def verify_healed(self, system: System, params: _LinkParams) -> Effect:
+        return Effect(True, "an answer", "an answer")
+
+    def describe(self, params: _LinkParams) -> str:
+        return "a link is wedged"
+
+
+def test_a_link_that_does_not_heal_is_healed_by_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restarts: list[str] = []
+
+    def heal(self: ToxiproxyClient, proxy: str, restart: Callable[[], None] | None = None) -> HealStep:
+        assert restart is not None
+        restart()
+        restarts.append(proxy)
+        return HealStep.RESTARTED
+
+    monkeypatch.setattr(ToxiproxyClient, "heal", heal)
+    journal = JournalWriter(tmp_path / "faults.jsonl")
+    use = FaultUse(id="f", fault="wedged", at_s=0, for_s=1, params={})
+    timeline = Timeline(SYSTEM, [use], {"wedged": _WedgedLink}, journal)
+    timeline.start(time.monotonic_ns())
+    assert timeline.join(10)
+    timeline.heal_by_force(lambda: restarts.append("toxiproxy"))
+    timeline.heal_by_force(lambda: restarts.append("again"))
+    journal.close()
+    assert restarts == ["toxiproxy", "redis"]
+    entries = read_journal(tmp_path / "faults.jsonl")
+    assert [entry.stage for entry in entries][-3:] == [Stage.FAILED, Stage.HEALED, Stage.VERIFIED_HEALED]
+    assert entries[-2].details == {"by_force": "restarted"}

@@ -47,7 +47,7 @@ def items(plan: Plan, builder: RecordBuilder) -> dict[str, ValidityItem]:
 def test_a_good_run_meets_every_condition(make_plan: MakePlan) -> None:
     seen = items(make_plan(faults=(STALL,)), good_run().fault("stall", at=(60_000, 80_000)))
     assert {item.status for item in seen.values()} == {ValidityStatus.VALID}
-    assert seen["arrivals_achieved"].observed == "100.0% (60 of 60)"
+    assert seen["arrivals_achieved"].observed == "100.0 % (60 of 60)"
     assert seen["foreign_cpu"].observed == "0.10 cores, 0.02 stolen by the hypervisor"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,13 @@ def test_nothing_is_built_or_made_only_to_look(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("SLOTPROOF_CACHE", str(tmp_path))
     examine()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_environment_without_the_servers_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("slotproof.stack.valkey.metadata.version", absent)
+    valkey = _by_part(examine())["Valkey"]
+    assert valkey.status is Status.MISSING
+    assert "slotproof[embedded]" in valkey.how_to_get
