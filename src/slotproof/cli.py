@@ -39,9 +39,9 @@ _PIPED_WIDTH = 200
 
 def main() -> None:
     """Entry point: run a command, and turn errors of the tree into three lines and their exit code."""
-    # A user may have no home: matplotlib's font list then goes where everything else does that is made once.
-    os.environ.setdefault("MPLCONFIGDIR", str(cache_dir() / "matplotlib"))
     try:
+        # A user may have no home: matplotlib's font list then goes where everything else does that is made once.
+        os.environ.setdefault("MPLCONFIGDIR", str(cache_dir() / "matplotlib"))
         # Outside its standalone mode click returns the code that a command exits with.
         sys.exit(group.main(standalone_mode=False))
     except SlotproofError as error:

@@ -102,6 +102,8 @@ def _reasons(facts: _Facts, code: ExitCode, objectives: Sequence[ObjectiveResult
         yield f"the run was aborted by {_aborted_text(facts.abort)}"
     elif code is ExitCode.INVALID:
         yield _invalid_text(facts.invalid)
+    elif facts.proved and facts.invalid:
+        yield f"in all else {_invalid_text(facts.invalid)}"
     elif code is ExitCode.OBJECTIVE_MISSED:
         yield _missed_text(facts.missed)
     elif code is ExitCode.INCONCLUSIVE and facts.gaps:

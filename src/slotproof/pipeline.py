@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from slotproof.collect.ledgers import CalendarLedger, DatabaseLedger, LedgerRead
 from slotproof.collect.quiescence import Quiet, await_quiet
 from slotproof.collect.sampler import Sampler
 from slotproof.collect.sources import SourceUnreachableError, service_health
-from slotproof.errors import RecordError, UsageError
+from slotproof.errors import MissingPartError, RecordError, UsageError
 from slotproof.evaluate import Evaluation, evaluate
 from slotproof.faults.registry import fault_kinds, fault_params
 from slotproof.faults.timeline import Timeline
@@ -117,16 +118,31 @@ def plan_run(choices: Choices, out: Path) -> tuple[Plan, RunFolder]:
     return plan, folder
 
 
-def run(choices: Choices, out: Path, listener: Listener, interruption: Interruption) -> Evaluation:
-    """Plan, execute, judge and report one run.
+def run(
+    choices: Choices,
+    out: Path = Path("reports"),
+    listener: Listener = lambda event: None,
+    interruption: Interruption | None = None,
+) -> Evaluation:
+    """Plan, execute, judge and report one run; also `slotproof.run` for use from Python.
+
+    Args:
+        choices: the scenario, and what is wanted beside it.
+        out: where the run folder lands.
+        listener: is told what happens, in the thread that called.
+        interruption: lets another thread or a signal handler end the run early.
 
     Raises:
-        UsageError: the plan is refused, or a part of the stack cannot be had; nothing was started.
+        UsageError: the plan is refused, or a part of the stack cannot be had; nothing was started, no folder is left.
         StackError: the stack did not come up. A server that dies later aborts the run, which is judged all the same.
     """
     plan, folder = plan_run(choices, out)
     listener(RunPlanned(plan, folder))
-    _Run(plan, folder, listener, interruption).execute()
+    try:
+        _Run(plan, folder, listener, interruption or Interruption()).execute()
+    except MissingPartError:
+        shutil.rmtree(folder.path)  # it holds a plan that nothing was done with
+        raise
     began = time.monotonic()
     evaluation = evaluate(folder)
     listener(Judged(evaluation.judgement, plan, folder, time.monotonic() - began))

@@ -9,11 +9,14 @@ import pytest
 from pydantic import BaseModel
 
 from booking_service.flaws import CATALOGUE
+from slotproof.checks.base import FindingKind
 from slotproof.faults.registry import fault_params
+from slotproof.judgement import ExitCode
 from slotproof.plan.experiment import Experiment, FaultUse, StopCondition
 from slotproof.plan.objective import Measure, Objective, Statistic
 from slotproof.plan.scenario import Calcom, Database, Integrity, Load, LoadPhase, Options, Risk, Scenario, Target
 from slotproof.plan.yaml_file import read_yaml
+from slotproof.record.schemas import LEDGER, OPS, SAMPLES, Outcome
 from slotproof.system import LinkName
 
 _ROOT = Path(__file__).parents[2]
@@ -81,3 +84,16 @@ def test_links_between_the_pages_lead_somewhere() -> None:
     for page in (_ROOT / "README.md", *_DOCS.glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(name for schema in (OPS, LEDGER, SAMPLES) for name in schema.names),
+        *Outcome,
+        *FindingKind,
+        *(str(int(code)) for code in ExitCode if code not in (ExitCode.USAGE, ExitCode.REGRESSION)),
+    ],
+)
+def test_the_contracts_page_names_every_column_outcome_finding_and_exit_code(word: str) -> None:
+    assert re.search(rf"(?<![\w.]){re.escape(word)}(?![\w])", _page("contracts.md")), word

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.runs.whole_runs import CompletedRun
+from tests.runs.whole_runs import CompletedRun, finish, start
 
 import slotproof.plan.locate as locate
 
@@ -51,4 +51,14 @@ def test_an_unknown_experiment_on_the_command_line(slotproof: Callable[..., Comp
     assert run.exit_code == 2
     assert "command line: --experiment" in run.output
     assert "did you mean 'slow_calcom'?" in run.output
+    assert run.folders == ()
+
+
+def test_a_machine_without_the_parts_is_told_the_ways_to_get_them(tmp_path: Path) -> None:
+    out = tmp_path / "reports"
+    nowhere = {"PATH": "", "SLOTPROOF_CACHE": str(tmp_path / "cache")}
+    run = finish(start(out, "run", "rush", **nowhere), out)
+    assert run.exit_code == 2, run.output
+    assert "no toxiproxy-server" in run.output
+    assert "hint:" in run.output
     assert run.folders == ()

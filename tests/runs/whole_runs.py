@@ -35,14 +35,14 @@ class CompletedRun:
         return document
 
 
-def start(out: Path, *words: str) -> subprocess.Popen[str]:
+def start(out: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     """Start a command whose run folders land in `out`."""
     return subprocess.Popen(
         [*COMMAND, *words, *(("--out", str(out)) if words[0] in ("run", "demo") else ())],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "NO_COLOR": "1", **environment},
         start_new_session=True,
     )
 

@@ -138,6 +138,10 @@ class TestReason:
         reason = "the run cannot be trusted: arrivals achieved: 97.0%, required is at least 98 %"
         assert judged(valid=INVALID).reason == reason
 
+    def test_integrity_does_not_hide_that_the_run_is_invalid(self) -> None:
+        reason = judged(checks=BROKEN, valid=INVALID).reason
+        assert reason.startswith("1 slot was sold twice; in all else the run cannot be trusted: arrivals achieved")
+
     def test_aborted(self) -> None:
         judgement = judged(aborted={"signal": 2, "why": "Ctrl-C"}, checks=BROKEN)
         assert judgement.aborted == "SIGINT (Ctrl-C)"
