@@ -8,8 +8,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,31 +59,17 @@ class Interruption:
 
     signal_number: int | None = None
     _event: threading.Event = field(default_factory=threading.Event, repr=False)
-    _at_once: bool = field(default=False, repr=False)
 
     def interrupt(self, signal_number: int) -> None:
-        """Called by a signal handler, in the main thread.
+        """Called by a signal handler: the first asks the run to come to an end.
 
         Raises:
-            KeyboardInterrupt: it was asked before, or what goes on now need not come to an end of its own.
+            KeyboardInterrupt: it was asked before, so the user does not want to wait for that end.
         """
-        again = self.asked
-        if not again:
-            self.signal_number = signal_number
-            self._event.set()
-        if again or self._at_once:
+        if self.asked:
             raise KeyboardInterrupt
-
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """In here a signal raises KeyboardInterrupt in the main thread, also one that came before."""
-        self._at_once = True
-        try:
-            if self.asked:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._at_once = False
+        self.signal_number = signal_number
+        self._event.set()
 
     @property
     def asked(self) -> bool:
@@ -149,6 +135,10 @@ def run(
     return evaluation
 
 
+class _InterruptedError(Exception):
+    """The user wants an end before there is anything to judge."""
+
+
 class _Run:
     """The states of one execution; each method is one phase."""
 
@@ -163,12 +153,11 @@ class _Run:
         with ExitStack() as ends:
             load = ends.enter_context(LoadSupervisor(self._folder, self._plan.scenario.load.workers))
             load.start()
-            stack = EmbeddedStack(self._stack_settings(), lambda text: self._tell(StackMessage(text)))
+            stack = EmbeddedStack(self._stack_settings(), self._stack_says)
             ends.callback(stack.stop)
             try:
-                with self._interruption.at_once():  # there is nothing yet that could be brought to an end
-                    system = self._bring_up(stack)
-            except KeyboardInterrupt:
+                system = self._bring_up(stack)
+            except _InterruptedError:
                 self._abort(self._interruption.why, signal_number=self._interruption.signal_number)
                 return
             journal = JournalWriter(self._folder.faults)
@@ -201,6 +190,7 @@ class _Run:
         began = time.monotonic()
         self._phase(Phase.STACK_STARTING)
         system = stack.start()
+        self._require_uninterrupted()
         took_s = time.monotonic() - began
         self._phase(Phase.STACK_UP, took_s=took_s)
         parts = tuple(
@@ -209,6 +199,15 @@ class _Run:
         )
         self._tell(StackUp(took_s, parts, tuple(str(name) for name in system.links)))
         return system
+
+    def _stack_says(self, text: str) -> None:
+        """A step of the start. The first run on a machine may build for a minute: an interruption is heeded here."""
+        self._require_uninterrupted()
+        self._tell(StackMessage(text))
+
+    def _require_uninterrupted(self) -> None:
+        if self._interruption.asked:
+            raise _InterruptedError
 
     def _drive(
         self, stack: EmbeddedStack, system: System, load: LoadSupervisor, timeline: Timeline, sampler: Sampler

@@ -145,12 +145,3 @@ def test_the_first_signal_asks_and_the_second_ends() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruption.interrupt(signal.SIGINT)
     assert interruption.why == "stopped by SIGTERM"
-
-
-def test_a_signal_ends_at_once_what_has_nothing_to_report() -> None:
-    interruption = Interruption()
-    with pytest.raises(KeyboardInterrupt), interruption.at_once():
-        interruption.interrupt(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), interruption.at_once():
-        pytest.fail("a signal that came before counts as well")
-    assert interruption.why == "stopped by SIGINT"

