@@ -203,8 +203,12 @@ class PersonLocks:
     async def _renew(self, hold: _Hold) -> None:
         """Keeps the lock alive; takes it again when it vanished (a Redis that restarted or was away)."""
         delay_s = self._durations.lock_ttl_s / 3
-        while True:
+        # The end of the hold ends this loop: a cancellation alone may get lost inside the Redis client, where it can
+        # meet a timeout, and a renewal that outlived its hold would lock the person for ever.
+        while self._is_kept(hold):
             await asyncio.sleep(delay_s)
+            if not self._is_kept(hold):
+                return
             try:
                 await self._renew_once(hold)
             except RedisUnavailableError:
@@ -222,8 +226,11 @@ class PersonLocks:
         if hold.believed_held:
             self._trace.write("lock_lost", key=key, token=token, noticed="renewal", holder=holder)
             hold.believed_held = False
-        if holder is None:
+        if holder is None and self._is_kept(hold):
             hold.believed_held = await self._try(hold.request) is None
+
+    def _is_kept(self, hold: _Hold) -> bool:
+        return self._holds.get(hold.request.operation_id) is hold
 
     async def _wait_for_release(self, released: asyncio.Event, patience_s: float) -> None:
         """Until the lock is released here, or it is time to look again (its holder may be another process)."""

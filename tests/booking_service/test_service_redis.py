@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -131,6 +131,37 @@ async def test_missed_renewals_are_made_up_before_the_lock_expires(redis_url: st
     await locks.close()
     await link.close()
     assert "lock_lost" not in (tmp_path / "trace").read_text()
+
+
+class DeafRenewals(RedisLink):
+    """A link on which a cancellation gets lost, as it does when it meets a timeout inside the Redis client."""
+
+    renewals = 0
+
+    async def run(self, what: str, operation: Callable[[Redis], Awaitable[T]]) -> T:
+        if what != "renew":
+            return await super().run(what, operation)
+        self.renewals += 1
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise RedisUnavailableError(what)
+
+
+async def test_a_renewal_ends_with_its_hold_even_when_its_cancellation_is_lost(redis_url: str, tmp_path: Path) -> None:
+    durations, trace = Durations.at(TimeScale(SCALE)), Trace(tmp_path / "trace")
+    link = DeafRenewals(redis_url, durations.redis_budget_s, durations.redis_pause_s, trace)
+    policy = LockPolicy(acquire_atomically, renewed=True, without_redis=go_on_without_redis)
+    locks = PersonLocks(link, policy, durations, trace, Metrics())
+    await locks.take(request())
+
+    async def renewing() -> bool:
+        return link.renewals > 0
+
+    await until(renewing)
+    async with asyncio.timeout(10):
+        await locks.close()
+    await link.close()
+    assert link.renewals == 1
 
 
 async def test_release_leaves_anothers_lock_alone(redis_url: str) -> None:
