@@ -5,13 +5,16 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types layers clean help
+.PHONY: demo test fuzz lint types layers clean help
 
 demo: $(STAMP)  ## set up, then rush under slow_calcom twice: as reviewed, and hardened
 	$(BIN)/slotproof demo $(ARGS)
 
 test: $(STAMP)  ## set up, then every test
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(STAMP)  ## 100,000 random histories through the exact checker and through a brute force
+	SLOTPROOF_FUZZ_HISTORIES=100000 $(BIN)/python -m pytest tests/slotproof/checks/exact/test_differential.py $(ARGS)
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .

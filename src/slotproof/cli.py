@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slotproof.cache import cache_dir
+from slotproof.checks.exact import Verdict, check_history
 from slotproof.demo import DemoPart, run_demo
 from slotproof.display import make_display
 from slotproof.errors import SlotproofError, UsageError
@@ -28,6 +30,7 @@ from slotproof.pipeline import Interruption, run
 from slotproof.plan.locate import Shelf, names
 from slotproof.plan.resolve import Choices
 from slotproof.plan.yaml_file import read_yaml
+from slotproof.record.exchange import read_history
 from slotproof.report.terminal import FinishedRun, closing_block, side_by_side
 from slotproof.run_folder import RunFolder
 from slotproof.stack import catalogue
@@ -35,6 +38,11 @@ from slotproof.stack.doctor import Status, examine
 
 _DEFAULT_OUT = Path("reports")
 _PIPED_WIDTH = 200
+_HISTORY_CODES = {
+    Verdict.PASS: ExitCode.GO,
+    Verdict.VIOLATION: ExitCode.INTEGRITY_BROKEN,
+    Verdict.NOT_DECIDED: ExitCode.INCONCLUSIVE,
+}
 
 
 def main() -> None:
@@ -144,6 +152,27 @@ def check_command(context: click.Context, folder: Path) -> None:
     write_machine_output(run_folder, evaluation)
     _print_closing(_console(), evaluation)
     context.exit(evaluation.judgement.exit_code)
+
+
+@group.command("check-history")
+@click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="HISTORY.jsonl")
+@click.option("--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="LEDGER.jsonl",
+              help="What the system says at rest; without it nothing lost or invented can be found.")  # fmt: skip
+@click.option("--clock-uncertainty-ns", type=click.IntRange(min=0), default=0, show_default=True,
+              help="By how much stamps of several machines may be wrong.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of sentences.")
+@click.pass_context
+def check_history_command(
+    context: click.Context, history: Path, ledger: Path | None, clock_uncertainty_ns: int, as_json: bool
+) -> None:
+    """Decide a history of any tool: was anything sold twice, lost or invented, and do the replies fit together?"""
+    result = check_history(read_history(history, ledger), clock_uncertainty_ns=clock_uncertainty_ns)
+    if as_json:
+        click.echo(json.dumps(result.as_json(), indent=2))
+    else:
+        for line in result.lines():
+            click.echo(line)
+    context.exit(_HISTORY_CODES[result.verdict])
 
 
 @group.command("report")

@@ -1,0 +1,239 @@
+"""A slot with inverted bookings, cut where nothing ties its gaps together (CHECKER.md section 3b.7 and 8).
+
+Between two neighbouring forward bookings lies a gap. Gaps are tied by a reader that may be right before or after the
+booking between them, and by an inverted booking that may be on either side of it; each set of tied gaps is a component
+and decided alone. An inverted booking whose window covers a whole gap is *wide*: it always finds a place, so it ties
+nothing, but it may come to the help of one component that cannot be explained without it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from slotproof.checks.exact import frontier
+from slotproof.checks.exact.frontier import Answer
+from slotproof.checks.exact.greedy import (
+    Bound,
+    Constraints,
+    Life,
+    Slot,
+    book_unit,
+    decide_forward,
+    end_unit,
+    read_unit,
+)
+from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader, Unit
+
+_HELPERS = 60
+"""So many wide bookings are tried alone for one component before the whole slot is searched."""
+
+
+@dataclass
+class Component:
+    """Gaps `first` to `last` with what can be said of them. `low`, `high`: nothing of it lies outside."""
+
+    first: int
+    last: int
+    slot: Slot
+    low: int
+    high: int
+    readers: list[Reader] = field(default_factory=list)
+    wide: list[Life] = field(default_factory=list)
+
+    def units(self) -> frozenset[Unit]:
+        lives = [*self.slot.forward, *self.slot.inverted]
+        units = {unit for life in lives for unit in (book_unit(life.booking), end_unit(life.booking), *life.units)}
+        return frozenset(units | {read_unit(reader) for reader in self.readers})
+
+
+@dataclass(frozen=True)
+class Answered:
+    answer: Answer
+    units: frozenset[Unit] = frozenset()
+    wider: frozenset[Unit] = frozenset()
+
+
+def decide_components(slot: Slot, constraints: Constraints, cap: int) -> Answered:
+    """Exact, or TOO_MANY when a component, or the whole slot where nothing smaller decides, is beyond the cap."""
+    refused = _undecided_refusals(slot)
+    in_need: list[Component] = []
+    too_many = False
+    for component in _components(slot, constraints):
+        failure = decide_forward(component.slot)
+        if failure is None:
+            continue
+        answer = Answer.IMPOSSIBLE
+        if component.slot.inverted:
+            answer = _search(component, (), refused, cap)
+        if answer is Answer.IMPOSSIBLE and component.wide:
+            answer = _search(component, component.wide, refused, cap)
+            if answer is Answer.POSSIBLE:
+                in_need.append(component)
+        if answer is Answer.IMPOSSIBLE:
+            return Answered(answer, failure.units, component.units())
+        too_many = too_many or answer is Answer.TOO_MANY
+    if not too_many and _matched(in_need, refused, cap):
+        return Answered(Answer.POSSIBLE)
+    return Answered(frontier.decide(_whole(slot, constraints, refused), cap))
+
+
+def _undecided_refusals(slot: Slot) -> list[Reader]:
+    """Replies "not held" about inverted bookings that may have been held all the while."""
+    inverted = {life.booking.id: life for life in slot.inverted}
+    of_id = [reader for reader in slot.readers if reader.claim is Claim.NOT_HELD and reader.id in inverted]
+    return [reader for reader in of_id if inverted[str(reader.id)].may_span(reader.since, reader.until)]
+
+
+def _components(slot: Slot, constraints: Constraints) -> Iterator[Component]:
+    begins = [life.begin_high.at for life in slot.forward]
+    ends = [life.end_low.at for life in slot.forward]
+    reaches = [_reach(life, begins, ends) for life in slot.inverted]
+    tied = set(constraints.spanning)
+    tied.update(first for first, last, wide in reaches if not wide and last > first)
+    first = 0
+    at = _by_gap(slot.inverted, reaches)
+    while first <= len(begins):
+        last = first
+        while last in tied:
+            last += 1
+        yield _component(slot, constraints, first, last, at)
+        first = last + 1
+
+
+@dataclass
+class _Inverted:
+    narrow: dict[int, list[Life]] = field(default_factory=dict)
+    wide: list[tuple[int, int, Life]] = field(default_factory=list)
+
+
+def _by_gap(inverted: Sequence[Life], reaches: Sequence[tuple[int, int, bool]]) -> _Inverted:
+    found = _Inverted()
+    for life, (first, last, wide) in zip(inverted, reaches, strict=True):
+        if wide:
+            found.wide.append((first, last, life))
+        else:
+            found.narrow.setdefault(first, []).append(life)
+    return found
+
+
+def _reach(life: Life, begins: Sequence[int], ends: Sequence[int]) -> tuple[int, int, bool]:
+    """The first and last gap that the window touches, and whether it covers a whole one."""
+    since, until = life.window
+    first, last = bisect_left(begins, since), bisect_right(ends, until)
+    low = ends[first - 1] if first else BEFORE
+    covers_first = low >= since and first < len(begins) and begins[first] <= until
+    covers_second = first + 1 < len(begins) and begins[first + 1] <= until
+    return first, last, covers_first or covers_second
+
+
+def _component(slot: Slot, constraints: Constraints, first: int, last: int, inverted: _Inverted) -> Component:
+    forward = slot.forward[max(first - 1, 0) : last + 1]
+    if first > 0:
+        # Only the end of the booking before it matters, and only the begin of the one behind it.
+        forward[0] = replace(forward[0], begin_low=Bound(BEFORE, ()), begin_high=Bound(BEFORE, ()))
+    low = slot.forward[first - 1].end_low.at if first else BEFORE
+    high = BEYOND
+    if last < len(slot.forward):
+        border = slot.forward[last]
+        high = border.begin_high.at
+        never = Bound(NEVER, border.begin_high.units)
+        forward[-1] = replace(forward[-1], end_low=never, end_high=never)
+    readers = list(_readers(constraints, first, last))
+    narrow = [life for gap in range(first, last + 1) for life in inverted.narrow.get(gap, ())]
+    wide = [life for one, other, life in inverted.wide if one <= last and other >= first]
+    return Component(first, last, Slot(forward, narrow, readers), low, high, readers, wide)
+
+
+def _readers(constraints: Constraints, first: int, last: int) -> Iterator[Reader]:
+    """Undecided readers of these gaps, each once."""
+    seen: set[int] = set()
+    for gap in range(first, last + 1):
+        for of_kind in (constraints.last_end, constraints.first_begin, constraints.held, constraints.spanning):
+            for instant in of_kind.get(gap, ()):
+                if instant.reader is not None and instant.reader.op not in seen:
+                    seen.add(instant.reader.op)
+                    yield instant.reader
+
+
+def _search(component: Component, wide: Sequence[Life], refused: Iterable[Reader], cap: int) -> Answer:
+    inverted = {life.booking.id for life in (*component.slot.inverted, *wide)}
+    bookings = [_certain(life) for life in (*component.slot.forward, *component.slot.inverted)]
+    bookings += [replace(_certain(life), optional=True) for life in wide]
+    readers = [*component.readers, *(reader for reader in refused if reader.id in inverted)]
+    return frontier.decide(Group("", tuple(bookings), tuple(smallest(readers))), cap)
+
+
+def _certain(life: Life) -> Booking:
+    """The booking with all that reads which name it say of its bounds."""
+    return replace(
+        life.booking,
+        range=WHOLE,
+        rest=None,
+        begin_since=life.begin_low.at,
+        begin_until=life.begin_high.at,
+        end_since=life.end_low.at,
+        end_until=life.end_high.at,
+    )
+
+
+def smallest(readers: Iterable[Reader]) -> Iterator[Reader]:
+    """Readers whose interval contains no other one with the same claim: what explains the inner explains the outer."""
+    by_claim: dict[tuple[Claim, str | None], list[Reader]] = {}
+    for reader in readers:
+        by_claim.setdefault((reader.claim, reader.id), []).append(reader)
+    for alike in by_claim.values():
+        alike.sort(key=lambda reader: (reader.since, -reader.until))
+        earliest = BEYOND
+        for reader in reversed(alike):
+            if reader.until < earliest:
+                earliest = reader.until
+                yield replace(reader, range=WHOLE)
+
+
+def _whole(slot: Slot, constraints: Constraints, refused: Iterable[Reader]) -> Group:
+    inverted = {life.booking.id for life in slot.inverted}
+    readers = [*_readers(constraints, 0, len(slot.forward)), *(reader for reader in refused if reader.id in inverted)]
+    bookings = tuple(_certain(life) for life in (*slot.forward, *slot.inverted))
+    return Group("", bookings, tuple(smallest(readers)))
+
+
+def _matched(in_need: Sequence[Component], refused: Sequence[Reader], cap: int) -> bool:
+    """Whether each component in need has a wide booking of its own that helps it."""
+    if len(in_need) <= 1:
+        return True
+    helpers = [[life.booking.id for life in _helpers(component, refused, cap)] for component in in_need]
+    taken: dict[str, int] = {}
+
+    def give(index: int, tried: set[str]) -> bool:
+        for helper in helpers[index]:
+            if helper not in tried:
+                tried.add(helper)
+                if helper not in taken or give(taken[helper], tried):
+                    taken[helper] = index
+                    return True
+        return False
+
+    return all(give(index, set()) for index in range(len(in_need)))
+
+
+def _helpers(component: Component, refused: Sequence[Reader], cap: int) -> Iterator[Life]:
+    """Wide bookings that suffice alone. Those that look alike inside the component answer alike."""
+    named = {reader.id for reader in refused}
+    known: dict[tuple[int, int, int, int], bool] = {}
+    for life in component.wide[:_HELPERS]:
+        seen = (
+            max(life.begin_low.at, component.low),
+            min(life.begin_high.at, component.high),
+            max(life.end_low.at, component.low),
+            min(life.end_high.at, component.high),
+        )
+        if seen not in known or life.booking.id in named:
+            helps = _search(component, [life], refused, cap) is Answer.POSSIBLE
+            if life.booking.id not in named:
+                known[seen] = helps
+        else:
+            helps = known[seen]
+        if helps:
+            yield life
