@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from slotproof.checks.base import FindingKind
 from slotproof.checks.exact import frontier, wording
 from slotproof.checks.exact.calendar import decide_calendar
 from slotproof.checks.exact.exercised import count_exercised, not_exercised
 from slotproof.checks.exact.frontier import Answer
-from slotproof.checks.exact.groups import groups_of
+from slotproof.checks.exact.grouping import (
+    Clusters,
+    booking_clusters,
+    calendars,
+    cluster,
+    reader_clusters,
+    strays,
+)
 from slotproof.checks.exact.model import Claim, Group, Role, Unit
-from slotproof.checks.exact.resolve import resolve
 from slotproof.checks.exact.result import HistoryFinding, HistoryResult, NotDecided, Verdict
+from slotproof.checks.exact.settle import Settled, settle
 from slotproof.checks.exact.slot import Decision, decide_slot
+from slotproof.checks.exact.slots import SlotBookings, SlotReaders, decide_slots
+from slotproof.checks.exact.suspects import Suspects, suspects
 from slotproof.checks.exact.witness import minimise
-from slotproof.record.exchange import History, HistoryOp
+from slotproof.record.columns import END_UNKNOWN, NONE, HistoryColumns, Ints, columns_of
+from slotproof.record.exchange import History
 
 _NO_LEDGER = "no ledger was given: what was lost or invented, and the state at rest, cannot be known"
 
@@ -38,34 +50,98 @@ def check_history(
     Raises:
         ValueError: a capacity is less than 1, or the uncertainty is negative.
     """
-    if clock_uncertainty_ns < 0 or min((capacity or {}).values(), default=1) < 1:
+    return check_columns(columns_of(history), capacity=capacity, clock_uncertainty_ns=clock_uncertainty_ns, cap=cap)
+
+
+def check_columns(
+    history: HistoryColumns,
+    *,
+    capacity: Mapping[str, int] | None = None,
+    clock_uncertainty_ns: int = 0,
+    cap: int = frontier.DEFAULT_CAP,
+) -> HistoryResult:
+    """`check_history` for a history in columns, of any size.
+
+    Raises:
+        ValueError: a capacity is less than 1, or the uncertainty is negative.
+    """
+    capacity = capacity or {}
+    if clock_uncertainty_ns < 0 or min(capacity.values(), default=1) < 1:
         raise ValueError("a capacity must be at least 1, and the uncertainty of clocks not negative")
     history = _widened(history, clock_uncertainty_ns) if clock_uncertainty_ns else history
-    findings: list[HistoryFinding] = []
+    settled = settle(history)
+    names = history.resources
+    findings = [
+        wording.ledger_finding(names[int(history.booking_resource[code])], suspicion)
+        for code, suspicion in settled.suspicions
+    ]
     undecided: list[NotDecided] = []
-    for resolved in resolve(history):
-        findings.extend(wording.ledger_finding(resolved.resource, suspicion) for suspicion in resolved.suspicions)
-        # What is lost or invented has no place in any order: only what was sold twice is looked for beside it.
-        with_readers = not resolved.suspicions
-        for group in groups_of(resolved, (capacity or {}).get(resolved.resource, 1), with_readers=with_readers):
-            decision = _decide(group, cap)
-            if decision.answer is Answer.IMPOSSIBLE:
-                findings.append(_finding(group, decision, cap))
-            elif decision.answer is Answer.TOO_MANY:
-                undecided.append(NotDecided(group.resource, f"more than {cap} states are possible at once"))
+    clusters = cluster(settled, capacity)
+    for group, decision in _decisions(settled, clusters, capacity, cap):
+        if decision.answer is Answer.IMPOSSIBLE:
+            findings.append(_finding(group, decision, cap))
+        elif decision.answer is Answer.TOO_MANY:
+            undecided.append(NotDecided(group.resource, f"more than {cap} states are possible at once"))
     if history.ledger is None:
         undecided.append(NotDecided("ledger", _NO_LEDGER))
-    undecided.extend(NotDecided("exercised", reason) for reason in not_exercised(history))
+    exercised = count_exercised(history)
+    undecided.extend(NotDecided("exercised", reason) for reason in not_exercised(history, exercised))
     verdict = Verdict.VIOLATION if findings else Verdict.NOT_DECIDED if undecided else Verdict.PASS
-    return HistoryResult(verdict, tuple(findings), tuple(undecided), count_exercised(history))
+    findings.sort(key=lambda finding: finding.resource)
+    return HistoryResult(verdict, tuple(findings), tuple(undecided), exercised)
 
 
-def _widened(history: History, by_ns: int) -> History:
-    def widen(op: HistoryOp) -> HistoryOp:
-        complete_ns = None if op.complete_ns is None else op.complete_ns + by_ns
-        return replace(op, invoke_ns=op.invoke_ns - by_ns, complete_ns=complete_ns)
+def _widened(history: HistoryColumns, by_ns: int) -> HistoryColumns:
+    known = history.complete_ns < END_UNKNOWN
+    return replace(
+        history, invoke_ns=history.invoke_ns - by_ns, complete_ns=history.complete_ns + np.where(known, by_ns, 0)
+    )
 
-    return replace(history, ops=tuple(map(widen, history.ops)))
+
+def _decisions(
+    settled: Settled, clusters: Clusters, capacity: Mapping[str, int], cap: int
+) -> Iterator[tuple[Group, Decision]]:
+    of_booking = booking_clusters(settled, clusters)
+    for at in strays(settled, of_booking).tolist():
+        resource = settled.history.places.resource[settled.readers.place[at]]
+        group = Group(settled.history.resources[int(resource)], (), (settled.reader(at),))
+        yield group, Decision(Answer.IMPOSSIBLE)
+    for suspect in _slot_suspects(settled, clusters, of_booking, cap):
+        yield suspect.group, suspect.decision
+    for group in calendars(settled, clusters, capacity):
+        yield group, _decide(group, cap)
+
+
+def _slot_suspects(settled: Settled, clusters: Clusters, of_booking: Ints, cap: int) -> Iterable[Suspects]:
+    """What the greedy over all slots at once could not explain."""
+    slots = np.flatnonzero(clusters.is_slot)
+    number = np.full(len(clusters.is_slot) + 1, NONE, np.int64)  # one more, so that NONE finds NONE
+    number[slots] = np.arange(len(slots))
+    of_code = number[of_booking]
+    codes = np.flatnonzero(of_code != NONE)
+    bookings = SlotBookings(
+        of_code[codes],
+        settled.begin_since[codes],
+        settled.begin_until[codes],
+        settled.end_since[codes],
+        settled.end_until[codes],
+    )
+    place_in = np.full(len(of_code) + 1, NONE, np.int64)
+    place_in[codes] = np.arange(len(codes))
+    of_reader = reader_clusters(settled, clusters, of_booking)
+    tainted = np.append(clusters.tainted, True)
+    chosen = np.flatnonzero((number[of_reader] != NONE) & ~tainted[of_reader])
+    everything = settled.readers
+    readers = SlotReaders(
+        everything.claim[chosen],
+        number[of_reader[chosen]],
+        place_in[everything.booking[chosen]],
+        everything.since[chosen],
+        everything.until[chosen],
+    )
+    del of_reader, place_in
+    answers = decide_slots(len(slots), bookings, readers)
+    return suspects(settled, answers, bookings, readers, codes, chosen, cap)
 
 
 def _decide(group: Group, cap: int) -> Decision:

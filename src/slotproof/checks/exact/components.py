@@ -9,7 +9,7 @@ nothing, but it may come to the help of one component that cannot be explained w
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from slotproof.checks.exact import frontier
@@ -32,10 +32,8 @@ _HELPERS = 60
 
 @dataclass
 class Component:
-    """Gaps `first` to `last` with what can be said of them. `low`, `high`: nothing of it lies outside."""
+    """Tied gaps with what can be said of them. `low`, `high`: nothing of it lies outside."""
 
-    first: int
-    last: int
     slot: Slot
     low: int
     high: int
@@ -55,12 +53,42 @@ class Answered:
     wider: frozenset[Unit] = frozenset()
 
 
+@dataclass
+class Judged:
+    """The components of one slot. `impossible`: with the bounds that failed. `rest`: what the others come to."""
+
+    impossible: list[tuple[Component, frozenset[Unit]]]
+    rest: Answer
+
+
 def decide_components(slot: Slot, constraints: Constraints, cap: int) -> Answered:
     """Exact, or TOO_MANY when a component, or the whole slot where nothing smaller decides, is beyond the cap."""
     refused = _undecided_refusals(slot)
+    judged = judge_components(
+        _components(slot, constraints), refused, lambda: _whole(slot, constraints, refused), cap, stop_at_first=True
+    )
+    for component, units in judged.impossible:
+        return Answered(Answer.IMPOSSIBLE, units, component.units())
+    return Answered(judged.rest)
+
+
+def judge_components(
+    components: Iterable[Component],
+    refused: Sequence[Reader],
+    whole: Callable[[], Group | None],
+    cap: int,
+    *,
+    stop_at_first: bool = False,
+) -> Judged:
+    """Each component alone, then all that need a wide booking's help together.
+
+    `refused`: replies "not held" about inverted bookings. `whole`: the slot, for what no component decides alone; None
+    when it is too large to be searched.
+    """
     in_need: list[Component] = []
+    judged = Judged([], Answer.POSSIBLE)
     too_many = False
-    for component in _components(slot, constraints):
+    for component in components:
         failure = decide_forward(component.slot)
         if failure is None:
             continue
@@ -72,11 +100,15 @@ def decide_components(slot: Slot, constraints: Constraints, cap: int) -> Answere
             if answer is Answer.POSSIBLE:
                 in_need.append(component)
         if answer is Answer.IMPOSSIBLE:
-            return Answered(answer, failure.units, component.units())
+            judged.impossible.append((component, failure.units))
+            if stop_at_first:
+                return judged
         too_many = too_many or answer is Answer.TOO_MANY
-    if not too_many and _matched(in_need, refused, cap):
-        return Answered(Answer.POSSIBLE)
-    return Answered(frontier.decide(_whole(slot, constraints, refused), cap))
+    if judged.impossible or (not too_many and _matched(in_need, refused, cap)):
+        return judged
+    group = whole()
+    judged.rest = Answer.TOO_MANY if group is None else frontier.decide(group, cap)
+    return judged
 
 
 def _undecided_refusals(slot: Slot) -> list[Reader]:
@@ -130,20 +162,35 @@ def _reach(life: Life, begins: Sequence[int], ends: Sequence[int]) -> tuple[int,
 
 def _component(slot: Slot, constraints: Constraints, first: int, last: int, inverted: _Inverted) -> Component:
     forward = slot.forward[max(first - 1, 0) : last + 1]
-    if first > 0:
-        # Only the end of the booking before it matters, and only the begin of the one behind it.
-        forward[0] = replace(forward[0], begin_low=Bound(BEFORE, ()), begin_high=Bound(BEFORE, ()))
-    low = slot.forward[first - 1].end_low.at if first else BEFORE
-    high = BEYOND
-    if last < len(slot.forward):
-        border = slot.forward[last]
-        high = border.begin_high.at
-        never = Bound(NEVER, border.begin_high.units)
-        forward[-1] = replace(forward[-1], end_low=never, end_high=never)
     readers = list(_readers(constraints, first, last))
     narrow = [life for gap in range(first, last + 1) for life in inverted.narrow.get(gap, ())]
     wide = [life for one, other, life in inverted.wide if one <= last and other >= first]
-    return Component(first, last, Slot(forward, narrow, readers), low, high, readers, wide)
+    return make_component(forward, narrow, wide, readers, has_left=first > 0, has_right=last < len(slot.forward))
+
+
+def make_component(
+    forward: Sequence[Life],
+    narrow: list[Life],
+    wide: list[Life],
+    readers: list[Reader],
+    *,
+    has_left: bool,
+    has_right: bool,
+) -> Component:
+    """`forward` with the border bookings, where there are any.
+
+    Only the end of the booking before the component matters, and only the begin of the one behind it.
+    """
+    lives = list(forward)
+    low, high = BEFORE, BEYOND
+    if has_left:
+        low = lives[0].end_low.at
+        lives[0] = replace(lives[0], begin_low=Bound(BEFORE, ()), begin_high=Bound(BEFORE, ()))
+    if has_right:
+        high = lives[-1].begin_high.at
+        never = Bound(NEVER, lives[-1].begin_high.units)
+        lives[-1] = replace(lives[-1], end_low=never, end_high=never)
+    return Component(Slot(lives, narrow, readers), low, high, readers, wide)
 
 
 def _readers(constraints: Constraints, first: int, last: int) -> Iterator[Reader]:

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 
-from slotproof.checks.exact.model import Range
-from slotproof.checks.exact.resolve import range_of
-from slotproof.record.exchange import Function, History, Reply
+import numpy as np
+
+from slotproof.record import columns as words
+from slotproof.record.columns import HistoryColumns
 
 
-def count_exercised(history: History) -> dict[str, int]:
-    outcomes = Counter((op.function, op.outcome) for op in history.ops)
+def count_exercised(history: HistoryColumns) -> dict[str, int]:
+    """How many confirmed bookings and cancels, refusals, and unknown outcomes there were."""
+    kinds = history.function.astype(np.int16) * len(words.REPLIES) + history.reply
+    counts = np.bincount(kinds, minlength=len(words.FUNCTIONS) * len(words.REPLIES))
+    outcomes = counts.reshape(len(words.FUNCTIONS), len(words.REPLIES))
     return {
-        "booked": outcomes[Function.BOOK, Reply.OK],
-        "conflicts": outcomes[Function.BOOK, Reply.CONFLICT] + outcomes[Function.MOVE, Reply.CONFLICT],
-        "unknown": sum(count for (_, outcome), count in outcomes.items() if outcome is Reply.INFO),
-        "cancelled": outcomes[Function.CANCEL, Reply.OK],
+        "booked": int(outcomes[words.BOOK, words.OK]),
+        "conflicts": int(outcomes[words.BOOK, words.CONFLICT] + outcomes[words.MOVE, words.CONFLICT]),
+        "unknown": int(outcomes[:, words.INFO].sum()),
+        "cancelled": int(outcomes[words.CANCEL, words.OK]),
     }
 
 
-def not_exercised(history: History) -> Iterator[str]:
+def not_exercised(history: HistoryColumns, exercised: Mapping[str, int]) -> Iterator[str]:
     """Why a history without findings is no proof."""
-    if not count_exercised(history)["booked"]:
+    if not exercised["booked"]:
         yield "no booking was confirmed"
     elif not _is_contested(history):
         yield "no time was asked for twice"
 
 
-def _is_contested(history: History) -> bool:
+def _is_contested(history: HistoryColumns) -> bool:
     """Whether two bookings of one resource, granted or not, asked for overlapping ranges."""
-    asked: dict[str, set[tuple[Range, str | None]]] = {}
-    for op in history.ops:
-        if op.function is Function.BOOK:
-            asked.setdefault(op.resource, set()).add((range_of(op), op.id))
-    return any(_meet({name: span for span, name in of_resource}) for of_resource in asked.values())
-
-
-def _meet(ranges: dict[str | None, Range]) -> bool:
-    ordered = sorted(ranges.values())
-    return any(one[1] > following[0] for one, following in pairwise(ordered))
+    booked = np.flatnonzero(history.function == words.BOOK)
+    place = history.place[booked]
+    last = np.full(len(history.places.start), words.NONE, np.int32)
+    last[place] = history.booking[booked]
+    if (last[place] != history.booking[booked]).any():
+        return True
+    asked = np.unique(place)
+    places = history.places
+    order = asked[np.lexsort((places.start[asked], places.resource[asked]))]
+    same = places.resource[order[1:]] == places.resource[order[:-1]]
+    return bool((same & (places.start[order[1:]] < places.end[order[:-1]])).any())

@@ -13,8 +13,8 @@ def groups_of(resolved: Resolved, capacity: int, *, with_readers: bool) -> Itera
     """Groups in order of range. A booking that moves belongs to all its ranges and ties them together."""
     readers = resolved.readers if with_readers else []
     booked = {booking.id: booking for booking in resolved.bookings}
-    spans = _tied([*map(_hull, booked.values()), *(reader.range for reader in readers if not _by_id(reader))])
-    homes: dict[str, int] = {name: _home(spans, _hull(booking)) for name, booking in booked.items()}
+    spans = _tied([*map(hull, booked.values()), *(reader.range for reader in readers if not _by_id(reader))])
+    homes: dict[str, int] = {name: _home(spans, hull(booking)) for name, booking in booked.items()}
     bookings_of: dict[int, list[Booking]] = {}
     readers_of: dict[int, list[Reader]] = {}
     for name, booking in booked.items():
@@ -38,7 +38,7 @@ def _by_id(reader: Reader) -> bool:
     return reader.claim in (Claim.NOT_HELD, Claim.HELD_BY)
 
 
-def _hull(booking: Booking) -> Range:
+def hull(booking: Booking) -> Range:
     ranges = [booking.range, *(move.to for move in booking.moves)]
     return min(start for start, _ in ranges), max(end for _, end in ranges)
 

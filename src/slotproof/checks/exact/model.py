@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from slotproof.record.columns import END_UNKNOWN as END_UNKNOWN  # it happened, nobody knows when: after every event
+from slotproof.record.columns import WHOLE as WHOLE
+
 BEFORE = -(2**61)
 """Before every event."""
-END_UNKNOWN = 2**61
-"""After every event: it happened, nobody knows when."""
 NEVER = END_UNKNOWN + 1
 """It did not happen. Later than END_UNKNOWN: to confuse the two accepts impossible histories."""
 BEYOND = END_UNKNOWN + 2
 """No bound at all."""
-
-WHOLE = (-(2**62), 2**62)
-"""The range of a resource that is one slot."""
 
 Range = tuple[int, int]
 

@@ -64,8 +64,20 @@ class _Requests:
     move: list[HistoryOp] = field(default_factory=list)
 
 
+def resolve_booking(resource: str, name: str, ops: Sequence[HistoryOp], rows: list[RestRow] | None) -> Resolved:
+    """One booking: its requests and what the ledger says; `rows` None when the ledger was not read."""
+    requests = _Requests()
+    by_function = {Function.BOOK: requests.book, Function.CANCEL: requests.cancel, Function.MOVE: requests.move}
+    for op in ops:
+        if op.function in by_function:
+            by_function[op.function].append(op)
+    resolved = Resolved(resource)
+    _Resolution(resolved, name, requests, rows).run()
+    return resolved
+
+
 def resolve(history: History) -> list[Resolved]:
-    """The history by resource, in order of name."""
+    """The whole history by resource, in order of name, with its readers: what `settle` does in columns."""
     ops: dict[str, list[HistoryOp]] = {}
     for op in history.ops:
         ops.setdefault(op.resource, []).append(op)
@@ -81,47 +93,38 @@ def resolve(history: History) -> list[Resolved]:
 
 def _resolve_resource(resource: str, ops: Sequence[HistoryOp], rows: Sequence[RestRow] | None) -> Resolved:
     resolved = Resolved(resource)
-    requests: dict[str, _Requests] = {}
+    ops_of: dict[str, list[HistoryOp]] = {}
     for op in ops:
-        if op.function is Function.FREE:
-            resolved.readers.extend(_read(op))
-        elif op.id is not None:
-            of_id = requests.setdefault(op.id, _Requests())
-            {Function.BOOK: of_id.book, Function.CANCEL: of_id.cancel, Function.MOVE: of_id.move}[op.function].append(
-                op
-            )
+        resolved.readers.extend(readers_of(op))
+        if op.id is not None and op.function is not Function.FREE:
+            ops_of.setdefault(op.id, []).append(op)
     rows_of: dict[str, list[RestRow]] = {}
     for row in rows or ():
         rows_of.setdefault(row.id, []).append(row)
-    for name in sorted(requests.keys() | rows_of.keys()):
-        of_id = requests.get(name, _Requests())
+    for name in sorted(ops_of.keys() | rows_of.keys()):
         known = None if rows is None else rows_of.get(name, [])
-        resolved.readers.extend(_refusals(name, of_id))
-        _Resolution(resolved, name, of_id, known).run()
+        booking = resolve_booking(resource, name, ops_of.get(name, []), known)
+        resolved.bookings.extend(booking.bookings)
+        resolved.suspicions.extend(booking.suspicions)
     return resolved
 
 
-def _read(op: HistoryOp) -> Iterable[Reader]:
+def readers_of(op: HistoryOp) -> Iterable[Reader]:
+    """What the reply claims about the state, if it claims anything."""
     if op.complete_ns is None:
         return
+    since, until = op.invoke_ns, op.complete_ns
     if op.outcome is Reply.FREE:
-        yield Reader(op.op, Claim.FREE, range_of(op), op.invoke_ns, op.complete_ns, told="free")
-    else:
+        yield Reader(op.op, Claim.FREE, range_of(op), since, until, told="free")
+    elif op.outcome is Reply.BUSY:
         claim = Claim.HELD if op.id is None else Claim.HELD_BY
-        yield Reader(op.op, claim, range_of(op), op.invoke_ns, op.complete_ns, op.id, told="busy")
-
-
-def _refusals(name: str, requests: _Requests) -> Iterable[Reader]:
-    for op in (*requests.book, *requests.cancel, *requests.move):
-        if op.complete_ns is None:
-            continue
-        if op.outcome is Reply.NOT_HELD:
-            yield Reader(op.op, Claim.NOT_HELD, range_of(op), op.invoke_ns, op.complete_ns, name, told="not held")
-        elif op.outcome is Reply.CONFLICT and op.function is Function.MOVE:
-            target = _target(op)
-            yield Reader(op.op, Claim.HELD_BY_OTHER, target, op.invoke_ns, op.complete_ns, name, told="taken")
-        elif op.outcome is Reply.CONFLICT:
-            yield Reader(op.op, Claim.HELD, range_of(op), op.invoke_ns, op.complete_ns, told="taken")
+        yield Reader(op.op, claim, range_of(op), since, until, op.id, told="busy")
+    elif op.outcome is Reply.NOT_HELD:
+        yield Reader(op.op, Claim.NOT_HELD, range_of(op), since, until, op.id, told="not held")
+    elif op.outcome is Reply.CONFLICT and op.function is Function.MOVE:
+        yield Reader(op.op, Claim.HELD_BY_OTHER, _target(op), since, until, op.id, told="taken")
+    elif op.outcome is Reply.CONFLICT:
+        yield Reader(op.op, Claim.HELD, range_of(op), since, until, told="taken")
 
 
 class _Resolution:

@@ -1,0 +1,396 @@
+"""All slots at once: the greedy of `greedy.py` as a fixpoint over arrays (CHECKER.md section 3b).
+
+Every boundary starts at its closed-form bound; all conditionals that apply are applied together, until nothing
+changes. What fails is handed over by component, to be decided, explained and worded by the plain code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
+from slotproof.checks.exact.timeline import Timeline
+from slotproof.record.columns import Flags, Ints, Words
+
+_ROUNDS = 32
+"""After so many rounds of the fixpoint the rest is done one by one: an adversary can force one for each booking."""
+
+
+@dataclass
+class SlotBookings:
+    """Bookings of all slots: slot number and intervals. What is said of them later is an index into these."""
+
+    slot: Ints
+    begin_since: Ints
+    begin_until: Ints
+    end_since: Ints
+    end_until: Ints
+
+
+@dataclass
+class SlotReaders:
+    """Readers of all slots; `booking` is an index into the bookings for HELD_BY and NOT_HELD, else -1."""
+
+    claim: Words
+    slot: Ints
+    booking: Ints
+    since: Ints
+    until: Ints
+
+
+@dataclass
+class Component:
+    """Tied gaps of one slot that the greedy could not explain. Indices of bookings and readers.
+
+    `forward`: the bookings between and at both sides of its gaps, in order; `has_left`, `has_right`: whether the first
+    and the last of them are only its borders.
+    """
+
+    slot: int
+    forward: Ints
+    has_left: bool
+    has_right: bool
+    readers: Ints
+    narrow: Ints
+    wide: Ints
+
+
+@dataclass
+class SlotAnswers:
+    """What cannot be, and what only a search can tell.
+
+    `contradictions`: bookings whose own bounds exclude each other. `overlapping`: pairs whose cores overlap.
+    `inside`: (reader, booking): called free inside a core. `squeezed`: (inverted booking, booking): no room beside it.
+    `refused`: readers of inverted bookings ("not held") that are not certainly right.
+    """
+
+    contradictions: Ints
+    overlapping: list[tuple[int, int]]
+    inside: list[tuple[int, int]]
+    squeezed: list[tuple[int, int]]
+    components: list[Component] = field(default_factory=list)
+    refused: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def decide_slots(slots: int, bookings: SlotBookings, readers: SlotReaders) -> SlotAnswers:
+    """Slots without an entry in the answer are possible. Slots that were sold twice have their replies left out."""
+    return _Slots(slots, bookings, readers).run()
+
+
+class _Slots:
+    def __init__(self, slots: int, bookings: SlotBookings, readers: SlotReaders) -> None:
+        self._slots = slots
+        self._readers = readers
+        times = (bookings.begin_since, bookings.begin_until, bookings.end_since, bookings.end_until)
+        self._timeline = timeline = Timeline(slots, (*times, readers.since, readers.until))
+        bs, be, cs, ce = (timeline.keys(bookings.slot, each) for each in times)
+        np.minimum(be, ce, out=be)
+        np.maximum(cs, bs, out=cs)
+        naming = np.flatnonzero(readers.claim == HELD_BY)
+        if naming.size:
+            slot, named = readers.slot[naming], readers.booking[naming]
+            np.minimum.at(be, named, timeline.keys(slot, readers.until[naming]))
+            np.maximum.at(cs, named, timeline.keys(slot, readers.since[naming]))
+        contradicts = (bs > be) | (cs > ce)
+        forward = (be < cs) & ~contradicts
+        self._contradictions = np.flatnonzero(contradicts)
+        self._inverted = np.flatnonzero(~forward & ~contradicts)
+        chosen = np.flatnonzero(forward)
+        order = chosen[np.lexsort((cs[chosen], be[chosen]))]
+        self._order = order
+        self._window = (cs[self._inverted], be[self._inverted])
+        self._inverted_slot = bookings.slot[self._inverted]
+        self._inverted_reach = (bs[self._inverted], ce[self._inverted])
+        self._slot = bookings.slot[order]
+        self._bs, self._be, self._cs, self._ce = bs[order], be[order], cs[order], ce[order]
+        del bs, be, cs, ce
+        self._position = np.full(len(bookings.slot), -1, np.int64)
+        self._position[order] = np.arange(len(order))
+        self._starts = np.searchsorted(self._slot, np.arange(slots + 1))
+        self._bad = np.zeros(slots, np.bool_)
+        self._bad[bookings.slot[self._contradictions]] = True
+
+    def run(self) -> SlotAnswers:
+        overlapping = self._overlapping()
+        answers = SlotAnswers(self._contradictions, overlapping, [], [])
+        self._make_gaps()
+        conditions = _Conditions()
+        frees = np.flatnonzero(self._readers.claim == FREE)
+        self._place_free(conditions, frees, answers)
+        self._place_inverted(conditions, answers)
+        self._place_held(conditions)
+        self._place_not_held(conditions, answers)
+        conditions.close()
+        failed = self._fixpoint(conditions)
+        failed &= ~self._bad[self._gap_slot]
+        if failed.any():
+            answers.components = self._components(conditions, failed)
+        return answers
+
+    def _overlapping(self) -> list[tuple[int, int]]:
+        """Each forward booking that begins inside the core of an earlier one, with that one."""
+        if len(self._be) < 2:
+            return []
+        latest = np.maximum.accumulate(self._cs)
+        begins_inside = np.flatnonzero(latest[:-1] > self._be[1:]) + 1
+        pairs = []
+        for at in begins_inside.tolist():
+            first = int(self._starts[self._slot[at]])
+            if first == at:
+                continue
+            holder = first + int(np.argmax(self._cs[first:at])) if at - first < 64 else self._holder(first, at)
+            pairs.append((int(self._order[holder]), int(self._order[at])))
+        self._bad[self._slot[begins_inside]] = True
+        return pairs
+
+    def _holder(self, first: int, at: int) -> int:
+        """The one before `at` that holds longest; looked for backwards, since it is near."""
+        step = at - 1
+        while step > first and self._cs[step] <= self._be[at]:
+            step -= 1
+        return step
+
+    def _make_gaps(self) -> None:
+        """The gap before forward booking j is j + slot; the last one of each slot is open."""
+        count = len(self._order)
+        gaps = count + self._slots
+        self._at = np.arange(count) + self._slot
+        """Gap before each forward booking."""
+        edge = np.arange(self._slots, dtype=np.int64) * self._timeline.span
+        firsts = self._starts[:-1] + np.arange(self._slots)
+        lasts = self._starts[1:] + np.arange(self._slots)
+        self._first_gap, self._last_gap = firsts, lasts
+        self._low = np.empty(gaps, np.int64)
+        self._low[firsts] = edge
+        self._low[self._at + 1] = self._cs
+        self._high = np.empty(gaps, np.int64)
+        self._high[lasts] = edge + self._timeline.beyond
+        self._high[self._at] = self._be
+        self._gap_slot = np.repeat(np.arange(self._slots), lasts - firsts + 1)
+        self._hi = self._high.copy()
+        self._gam = np.empty(gaps, np.int64)
+        self._gam[firsts] = edge
+        self._gam[self._at + 1] = np.minimum(self._ce, self._high[self._at + 1])
+        self._begin = np.empty(gaps, np.int64)
+        self._begin[lasts] = edge
+        self._begin[self._at] = self._bs
+
+    def _sorted(self, which: Ints) -> tuple[Ints, Ints, Ints]:
+        """Readers of slots that can still be explained, in order of (slot, since), so that searches run in order."""
+        readers = self._readers
+        which = which[~self._bad[readers.slot[which]]]
+        since = self._timeline.keys(readers.slot[which], readers.since[which])
+        order = np.argsort(since, kind="stable")
+        which = which[order]
+        return which, since[order], self._timeline.keys(readers.slot[which], readers.until[which])
+
+    def _place_free(self, conditions: _Conditions, which: Ints, answers: SlotAnswers) -> None:
+        which, since, until = self._sorted(which)
+        inside, holder = self._free(conditions, which, self._readers.slot[which], since, until)
+        answers.inside.extend(zip(which[inside].tolist(), holder, strict=True))
+
+    def _place_inverted(self, conditions: _Conditions, answers: SlotAnswers) -> None:
+        """An inverted booking needs a free instant in its window: it may begin and end there at once."""
+        since, until = self._window
+        good = np.flatnonzero(~self._bad[self._inverted_slot])
+        good = good[np.argsort(since[good], kind="stable")]
+        tags = -2 - self._inverted[good]
+        inside, holder = self._free(conditions, tags, self._inverted_slot[good], since[good], until[good])
+        squeezed = self._inverted[good][inside]
+        answers.squeezed.extend(zip(squeezed.tolist(), holder, strict=True))
+
+    def _free(
+        self, conditions: _Conditions, tags: Ints, slot: Ints, since: Ints, until: Ints
+    ) -> tuple[Ints, list[int]]:
+        """Bounds of what needs a free instant; which lie inside a core, and of which booking. `tags`: reader index, or
+        -2 - index of an inverted booking."""
+        at = np.searchsorted(self._be, since, "left")
+        gap = at + slot
+        low, high = self._low[gap], self._high[gap]
+        wrong = low > until
+        begins_after = ~wrong & (low < since)
+        fits = ~wrong & (until < high)
+        beyond = begins_after & ~fits
+        np.minimum.at(self._gam, gap[fits], until[fits])
+        lower = fits & begins_after
+        over = np.flatnonzero(beyond)
+        if over.size:
+            next_gap = gap[over] + 1
+            held_on = self._low[next_gap] > until[over]
+            lower[over[held_on]] = True
+            spans = over[~held_on & (until[over] < self._high[next_gap])]
+            conditions.add_spanning(at[spans], since[spans], until[spans], tags[spans], self)
+        np.maximum.at(self._begin, gap[lower], since[lower])
+        conditions.note(gap[fits | lower], tags[fits | lower])
+        inside = np.flatnonzero(wrong)
+        return inside, self._order[at[inside] - 1].tolist()
+
+    def _place_held(self, conditions: _Conditions) -> None:
+        which, since, until = self._sorted(np.flatnonzero(self._readers.claim == HELD))
+        gap = np.searchsorted(self._cs, since, "left")
+        gap += self._readers.slot[which]
+        undecided = self._high[gap] > until
+        gap = gap[undecided]
+        conditions.held_gap.append(gap)
+        conditions.held_since.append(since[undecided])
+        conditions.held_until.append(until[undecided])
+        conditions.note(gap, which[undecided])
+
+    def _place_not_held(self, conditions: _Conditions, answers: SlotAnswers) -> None:
+        readers = self._readers
+        which, since, until = self._sorted(np.flatnonzero(readers.claim == NOT_HELD))
+        at = self._position[readers.booking[which]]
+        forward = at >= 0
+        conditions.add_spanning(at[forward], since[forward], until[forward], which[forward], self)
+        if forward.all():
+            return
+        place = np.full(len(self._position), -1, np.int64)
+        place[self._inverted] = np.arange(len(self._inverted))
+        apart = ~forward & (place[readers.booking[which]] >= 0)
+        inverted = place[readers.booking[which[apart]]]
+        may_span = (self._inverted_reach[0][inverted] < since[apart]) & (
+            until[apart] < self._inverted_reach[1][inverted]
+        )
+        answers.refused = which[apart][may_span]
+
+    def may_span(self, at: Ints, since: Ints, until: Ints) -> Flags:
+        """Whether the forward bookings may have held from before `since` until after `until`."""
+        return (self._bs[at] < since) & (until < self._ce[at])
+
+    def gap_before(self, at: Ints) -> Ints:
+        return self._at[at]
+
+    def _fixpoint(self, conditions: _Conditions) -> Flags:
+        """Which gaps have a boundary that no order can meet."""
+        hi, gam = self._hi, self._gam
+        c_gap, c_since, c_until = conditions.held
+        s_gap, s_since, s_until = conditions.spans
+        for _ in range(_ROUNDS):
+            fires = gam[c_gap] < c_since
+            if fires.any():
+                np.minimum.at(hi, c_gap[fires], c_until[fires])
+                c_gap, c_since, c_until = c_gap[~fires], c_since[~fires], c_until[~fires]
+            applies = hi[s_gap] < s_since
+            if applies.any():
+                np.minimum.at(gam, s_gap[applies] + 1, s_until[applies])
+                s_gap, s_since, s_until = s_gap[~applies], s_since[~applies], s_until[~applies]
+            elif not fires.any():
+                break
+        else:
+            self._one_by_one((c_gap, c_since, c_until), (s_gap, s_since, s_until))
+        failed = np.zeros(len(hi), np.bool_)
+        lasts = self._last_gap
+        failed[lasts] = hi[lasts] < self._high[lasts]
+        failed |= hi < self._begin
+        failed[self._at + 1] |= gam[self._at + 1] < self._cs
+        return failed
+
+    def _one_by_one(self, held: tuple[Ints, Ints, Ints], spans: tuple[Ints, Ints, Ints]) -> None:
+        hi, gam = self._hi, self._gam
+        rest = [(2 * gap, since, until) for gap, since, until in zip(*(each.tolist() for each in held), strict=True)]
+        rest += [
+            (2 * gap + 1, since, until) for gap, since, until in zip(*(each.tolist() for each in spans), strict=True)
+        ]
+        for where, since, until in sorted(rest):
+            gap, is_span = divmod(where, 2)
+            if is_span and hi[gap] < since:
+                gam[gap + 1] = min(gam[gap + 1], until)
+            elif not is_span and gam[gap] < since:
+                hi[gap] = min(hi[gap], until)
+
+    def _components(self, conditions: _Conditions, failed: Flags) -> list[Component]:
+        """The components that hold a failed gap: gaps tied by a reader, or by an inverted booking, of both."""
+        gaps = len(failed)
+        ties_next = np.zeros(gaps, np.bool_)
+        ties_next[conditions.spans[0]] = True
+        since, until = self._window
+        first = np.searchsorted(self._be, since, "left") + self._inverted_slot
+        last = np.searchsorted(self._cs, until, "right") + self._inverted_slot
+        covers = (self._low[first] >= since) & (self._high[first] <= until)
+        more = np.minimum(first + 1, self._last_gap[self._inverted_slot])
+        covers |= (more > first) & (self._high[more] <= until)
+        ties_next[first[~covers & (last > first)]] = True
+        begins = np.ones(gaps, np.bool_)
+        begins[1:] = ~ties_next[:-1]
+        begins[self._first_gap] = True
+        number = np.cumsum(begins) - 1
+        heads = np.flatnonzero(begins)
+        tails = np.append(heads[1:], gaps) - 1
+        wanted = np.unique(number[failed])
+        is_wanted = np.zeros(len(heads), np.bool_)
+        is_wanted[wanted] = True
+        readers = _by_component(conditions.noted_gap, conditions.noted, number, is_wanted)
+        spans = _by_component(conditions.spans[0], conditions.span_tags, number, is_wanted)
+        narrow = _by_component(first[~covers], self._inverted[~covers], number, is_wanted)
+        good = covers & ~self._bad[self._inverted_slot]
+        wide = _ranges_by_component(number[first[good]], number[last[good]], self._inverted[good], wanted)
+        found = []
+        for each in wanted.tolist():
+            head, tail = int(heads[each]), int(tails[each])
+            slot = int(self._gap_slot[head])
+            low, high = head - slot - 1, tail - slot
+            has_left = low >= self._starts[slot]
+            has_right = high < self._starts[slot + 1]
+            low, high = (low if has_left else low + 1), (high + 1 if has_right else high)
+            tags = np.unique(np.array([*readers.get(each, ()), *spans.get(each, ())], np.int64))
+            found.append(
+                Component(
+                    slot, self._order[low:high], bool(has_left), bool(has_right), tags[tags >= 0],
+                    np.array(narrow.get(each, ()), np.int64), np.array(wide.get(each, ()), np.int64),
+                )
+            )  # fmt: skip
+        return found
+
+
+def _by_component(gap: Ints, what: Ints, number: Ints, wanted: Flags) -> dict[int, list[int]]:
+    component = number[gap]
+    mine = wanted[component]
+    found: dict[int, list[int]] = {}
+    for each, thing in zip(component[mine].tolist(), what[mine].tolist(), strict=True):
+        found.setdefault(each, []).append(thing)
+    return found
+
+
+def _ranges_by_component(first: Ints, last: Ints, what: Ints, wanted: Ints) -> dict[int, list[int]]:
+    """Things that reach from component `first` to `last`, for each wanted one that they touch."""
+    low, high = np.searchsorted(wanted, first, "left"), np.searchsorted(wanted, last, "right")
+    found: dict[int, list[int]] = {}
+    for at in np.flatnonzero(low < high).tolist():
+        for component in wanted[low[at] : high[at]].tolist():
+            found.setdefault(component, []).append(int(what[at]))
+    return found
+
+
+class _Conditions:
+    """Conditionals of all slots. C: the gap's left boundary is at `since` or later, or its right one at `until` or
+    earlier. S: booking behind the gap began at `since` or later, or ended at `until` or earlier."""
+
+    def __init__(self) -> None:
+        self.held_gap: list[Ints] = []
+        self.held_since: list[Ints] = []
+        self.held_until: list[Ints] = []
+        self._spans: list[tuple[Ints, Ints, Ints, Ints]] = []
+        self._noted: list[tuple[Ints, Ints]] = []
+
+    def note(self, gap: Ints, tags: Ints) -> None:
+        """These are not certainly right, and concern these gaps."""
+        self._noted.append((gap.astype(np.int32) if gap.size and gap.max() < 2**31 else gap, tags))
+
+    def add_spanning(self, at: Ints, since: Ints, until: Ints, tags: Ints, slots: _Slots) -> None:
+        """Left out where the booking cannot have spanned the interval."""
+        spans = slots.may_span(at, since, until)
+        self._spans.append((slots.gap_before(at[spans]), since[spans], until[spans], tags[spans]))
+
+    def close(self) -> None:
+        self.held = (_joined(self.held_gap), _joined(self.held_since), _joined(self.held_until))
+        gap, since, until, self.span_tags = (_joined([each[at] for each in self._spans]) for at in range(4))
+        self.spans = (gap, since, until)
+        self.noted_gap = _joined([gap for gap, _ in self._noted])
+        self.noted = _joined([tags for _, tags in self._noted])
+        del self.held_gap, self.held_since, self.held_until, self._spans, self._noted
+
+
+def _joined(parts: list[Ints]) -> Ints:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

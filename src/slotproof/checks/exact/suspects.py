@@ -1,0 +1,164 @@
+"""From what the arrays could not explain to groups of a few bookings and readers, decided by the plain code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slotproof.checks.exact.components import Component, judge_components, make_component
+from slotproof.checks.exact.frontier import Answer
+from slotproof.checks.exact.greedy import Life, tighten
+from slotproof.checks.exact.model import Booking, Group, Reader
+from slotproof.checks.exact.settle import HELD_BY, Settled
+from slotproof.checks.exact.slot import Decision
+from slotproof.checks.exact.slots import Component as ComponentIndex
+from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders
+from slotproof.record.columns import Ints
+
+_LARGEST_WHOLE = 20_000
+"""Slots of more bookings and readers are not searched as a whole: the search would end at its cap."""
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Some bookings and readers of one slot, and what is known of them."""
+
+    group: Group
+    decision: Decision
+
+
+def suspects(
+    settled: Settled,
+    answers: SlotAnswers,
+    bookings: SlotBookings,
+    readers: SlotReaders,
+    codes: Ints,
+    chosen: Ints,
+    cap: int,
+) -> Iterator[Suspects]:
+    """`codes`: booking code of each index in `bookings`; `chosen`: index into the settled readers of each reader."""
+    maker = _Maker(settled, bookings, readers, codes, chosen)
+    maker.prepare(_concerned(answers))
+    for index in answers.contradictions.tolist():
+        yield Suspects(maker.group([index], []), Decision(Answer.IMPOSSIBLE))
+    for pair in answers.overlapping:
+        yield Suspects(maker.group(pair, []), Decision(Answer.IMPOSSIBLE))
+    for pair in answers.squeezed:
+        yield Suspects(maker.group(pair, []), Decision(Answer.IMPOSSIBLE))
+    for reader, holder in answers.inside:
+        yield Suspects(maker.group([holder], [reader]), Decision(Answer.IMPOSSIBLE))
+    by_slot: dict[int, list[ComponentIndex]] = {}
+    for component in answers.components:
+        by_slot.setdefault(component.slot, []).append(component)
+    refused = maker.refused_by_slot(answers.refused)
+    for slot, components in by_slot.items():
+        yield from _judge(maker, slot, components, refused.get(slot, []), cap)
+
+
+def _concerned(answers: SlotAnswers) -> set[int]:
+    found = set(answers.contradictions.tolist())
+    for pair in (*answers.overlapping, *answers.squeezed):
+        found.update(pair)
+    found.update(holder for _, holder in answers.inside)
+    for component in answers.components:
+        for part in (component.forward, component.narrow, component.wide):
+            found.update(part.tolist())
+    return found
+
+
+def _judge(maker: _Maker, slot: int, indices: list[ComponentIndex], refused: list[int], cap: int) -> Iterator[Suspects]:
+    components: list[Component] = []
+    index_of: dict[int, ComponentIndex] = {}
+    for each in indices:
+        component = make_component(
+            [maker.life(index) for index in each.forward.tolist()],
+            [maker.life(index) for index in each.narrow.tolist()],
+            [maker.life(index) for index in each.wide.tolist()],
+            [maker.reader(index) for index in each.readers.tolist()],
+            has_left=each.has_left,
+            has_right=each.has_right,
+        )
+        index_of[id(component)] = each
+        components.append(component)
+    not_held = [maker.reader(index) for index in refused]
+    judged = judge_components(components, not_held, lambda: maker.whole(slot), cap)
+    for component, units in judged.impossible:
+        each = index_of[id(component)]
+        inside = [*each.forward.tolist(), *each.narrow.tolist(), *each.wide.tolist()]
+        group = maker.group(inside, [*each.readers.tolist(), *refused])
+        yield Suspects(group, Decision(Answer.IMPOSSIBLE, units, component.units()))
+    if judged.rest is Answer.IMPOSSIBLE:
+        whole = maker.whole(slot)
+        assert whole is not None
+        yield Suspects(whole, Decision(Answer.IMPOSSIBLE))
+    elif judged.rest is Answer.TOO_MANY:
+        yield Suspects(maker.group(indices[0].forward.tolist(), []), Decision(Answer.TOO_MANY))
+
+
+class _Maker:
+    """Makes objects of indices, each once."""
+
+    def __init__(
+        self, settled: Settled, bookings: SlotBookings, readers: SlotReaders, codes: Ints, chosen: Ints
+    ) -> None:
+        self._settled = settled
+        self._bookings = bookings
+        self._readers = readers
+        self._codes = codes
+        self._chosen = chosen
+        self._made: dict[int, Booking] = {}
+        self._lives: dict[int, Life] = {}
+        self._naming: dict[int, list[int]] = {}
+
+    def prepare(self, indices: Iterable[int]) -> None:
+        """Look up the ops of many bookings at once: each look costs a pass over the history."""
+        wanted = [index for index in indices if index not in self._made]
+        if not wanted:
+            return
+        found = self._settled.bookings(self._codes[wanted])
+        self._made.update((index, found[int(self._codes[index])]) for index in wanted)
+        flags = np.zeros(len(self._codes) + 1, np.bool_)
+        flags[wanted] = True
+        readers = self._readers
+        naming = np.flatnonzero((readers.claim == HELD_BY) & flags[readers.booking])
+        for reader, index in zip(naming.tolist(), readers.booking[naming].tolist(), strict=True):
+            self._naming.setdefault(index, []).append(reader)
+
+    def reader(self, index: int) -> Reader:
+        return self._settled.reader(int(self._chosen[index]))
+
+    def life(self, index: int) -> Life:
+        if index not in self._lives:
+            naming = [self.reader(reader) for reader in self._naming.get(index, ())]
+            self._lives[index] = tighten(self._made[index], naming)
+        return self._lives[index]
+
+    def group(self, bookings: Iterable[int], readers: Sequence[int]) -> Group:
+        """With all readers that name one of the bookings."""
+        inside = list(dict.fromkeys(bookings))
+        naming = [reader for index in inside for reader in self._naming.get(index, ())]
+        found = [self.reader(reader) for reader in dict.fromkeys([*readers, *naming])]
+        settled = self._settled
+        if inside:
+            resource = int(settled.history.booking_resource[self._codes[inside[0]]])
+        else:
+            resource = int(settled.history.places.resource[settled.readers.place[self._chosen[next(iter(readers))]]])
+        name = settled.history.resources[resource]
+        return Group(name, tuple(self._made[index] for index in inside), tuple(found))
+
+    def refused_by_slot(self, refused: Ints) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for slot, index in zip(self._readers.slot[refused].tolist(), refused.tolist(), strict=True):
+            found.setdefault(slot, []).append(index)
+        return found
+
+    def whole(self, slot: int) -> Group | None:
+        """The whole slot; None when it is too large."""
+        bookings = np.flatnonzero(self._bookings.slot == slot).tolist()
+        readers = np.flatnonzero(self._readers.slot == slot).tolist()
+        if len(bookings) + len(readers) > _LARGEST_WHOLE:
+            return None
+        self.prepare(bookings)
+        return self.group(bookings, readers)
