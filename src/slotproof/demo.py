@@ -7,7 +7,8 @@ from pathlib import Path
 
 from slotproof.checks.base import FindingKind
 from slotproof.evaluate import Evaluation
-from slotproof.judgement import ExitCode, Judgement, Verdict
+from slotproof.exit_codes import ExitCode
+from slotproof.judgement import Judgement, Verdict
 from slotproof.pipeline import Interruption, run
 from slotproof.plan.resolve import Choices
 from slotproof.progress import Listener

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from slotproof.checks.base import CheckResult, CheckStatus, Finding, FindingClass, FindingKind
-from slotproof.judgement import ExitCode, Judgement, Verdict
+from slotproof.exit_codes import ExitCode
+from slotproof.judgement import Judgement, Verdict
 from slotproof.record.events import Phase, PhaseEvent
 from slotproof.slo.results import ObjectiveResult, ObjectiveStatus, ValidityItem, ValidityStatus
 from slotproof.slo.validity import RECORD_COMPLETE

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from booking_service.flaws import CATALOGUE
 from slotproof.checks.base import FindingKind
+from slotproof.exit_codes import ExitCode
 from slotproof.faults.registry import fault_params
-from slotproof.judgement import ExitCode
 from slotproof.plan.experiment import Experiment, FaultUse, StopCondition
 from slotproof.plan.objective import Measure, Objective, Statistic
 from slotproof.plan.scenario import Calcom, Database, Integrity, Load, LoadPhase, Options, Risk, Scenario, Target

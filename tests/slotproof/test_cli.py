@@ -57,7 +57,7 @@ def test_list_names_everything_that_can_be_asked_for() -> None:
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = doctor.Finding("toxiproxy", doctor.Status.MISSING, "not found", "install Go")
-    monkeypatch.setattr("slotproof.cli.examine", lambda: [missing])
+    monkeypatch.setattr("slotproof.commands.examine", lambda: [missing])
     result = CliRunner().invoke(group, ["doctor"])
     assert result.exit_code == 2
     assert "install Go" in result.output

@@ -6,7 +6,7 @@ the last batch is an empty one whose metadata tells the number of rows. A stream
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,57 @@ class StreamContent:
     complete: bool
 
 
+class Batches:
+    """The batches of one stream file, one after the other; read to the end, `complete` says whether they are all.
+
+    A stream that was cut in the middle of a batch ends there. `columns`: only these are read; None = all.
+
+    Raises:
+        NewerSchemaError: a newer slotproof wrote the file.
+        RecordError: the file is not such a stream at all.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, name: str, columns: Sequence[str] | None = None) -> None:
+        self._source = path.open("rb")
+        options = pa.ipc.IpcReadOptions()
+        if columns is not None:
+            options.included_fields = [schema.get_field_index(column) for column in columns]
+        try:
+            self._reader = pa.ipc.open_stream(self._source, options=options)
+            self.metadata = {k.decode(): v.decode() for k, v in (self._reader.schema.metadata or {}).items()}
+            _refuse_other_schema(path, self.metadata.get(_SCHEMA_KEY.decode(), ""), name)
+        except (pa.ArrowInvalid, OSError) as error:
+            self._source.close()
+            raise RecordError(f"{path.name} is not a readable {name} file: {error}", where=str(path)) from error
+        except RecordError:
+            self._source.close()
+            raise
+        self._end_rows: int | None = None
+        self._rows = 0
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._reader.schema
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end marker was there and agrees."""
+        return self._end_rows == self._rows
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        with self._source:
+            while True:
+                try:
+                    batch, custom = self._reader.read_next_batch_with_custom_metadata()
+                except (StopIteration, pa.ArrowInvalid, OSError):
+                    return  # the end, or the place where a killed writer stopped: the end marker tells which
+                if custom is not None and _END_KEY in custom:
+                    self._end_rows = int(custom[_END_KEY])
+                    continue
+                self._rows += batch.num_rows
+                yield batch
+
+
 def read_stream(path: Path, schema: pa.Schema, name: str) -> StreamContent:
     """Read a stream, also one that was cut in the middle of a batch.
 
@@ -80,27 +131,10 @@ def read_stream(path: Path, schema: pa.Schema, name: str) -> StreamContent:
         NewerSchemaError: a newer slotproof wrote the file.
         RecordError: the file is not such a stream at all.
     """
-    batches: list[pa.RecordBatch] = []
-    end_rows: int | None = None
-    with path.open("rb") as source:
-        try:
-            reader = pa.ipc.open_stream(source)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise RecordError(f"{path.name} is not a readable {name} file: {error}", where=str(path)) from error
-        metadata = {k.decode(): v.decode() for k, v in (reader.schema.metadata or {}).items()}
-        _refuse_other_schema(path, metadata.get(_SCHEMA_KEY.decode(), ""), name)
-        while True:
-            try:
-                batch, custom = reader.read_next_batch_with_custom_metadata()
-            except (StopIteration, pa.ArrowInvalid, OSError):
-                break  # the end, or the place where a killed writer stopped: the end marker tells which
-            if custom is not None and _END_KEY in custom:
-                end_rows = int(custom[_END_KEY])
-                continue
-            batches.append(batch)
-    rows = sum(batch.num_rows for batch in batches)
+    reader = Batches(path, schema, name)
+    batches = list(reader)
     table = pa.Table.from_batches(batches, schema=reader.schema) if batches else schema.empty_table()
-    return StreamContent(table.replace_schema_metadata(None).cast(schema), metadata, end_rows == rows)
+    return StreamContent(table.replace_schema_metadata(None).cast(schema), reader.metadata, reader.complete)
 
 
 def _refuse_other_schema(path: Path, found: str, name: str) -> None:

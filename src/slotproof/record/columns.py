@@ -6,7 +6,7 @@ A *place* is a range of one resource, as a code into `Places`; a *booking* is a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ class HistoryColumns:
     `function`, `reply`: indices into FUNCTIONS and REPLIES. `booking`: code into `names`, NONE for a read of anyone's.
     `place`: where; for a cancel it says nothing. `to_place`: where a move goes; None when nothing moves. `complete_ns`:
     END_UNKNOWN exactly when the reply is INFO. `booking_resource`: by booking. `ledger` None = it was not read.
+    `unclear`: places about which replies prove nothing, since who held them is not known.
     """
 
     op: Ints
@@ -72,6 +73,7 @@ class HistoryColumns:
     names: Sequence[str]
     booking_resource: Codes
     ledger: LedgerColumns | None
+    unclear: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
 
     @property
     def size(self) -> int:

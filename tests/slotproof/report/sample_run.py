@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from slotproof.checks.base import CheckResult, CheckStatus, Finding, FindingKind
-from slotproof.judgement import ExitCode, Judgement, Verdict
+from slotproof.exit_codes import ExitCode
+from slotproof.judgement import Judgement, Verdict
 from slotproof.plan.arrivals import arrival_times_s
 from slotproof.plan.experiment import Experiment
 from slotproof.plan.objective import Objective

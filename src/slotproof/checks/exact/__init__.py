@@ -4,7 +4,15 @@
 atomic moves, and pools of k people.
 """
 
-from slotproof.checks.exact.check import check_history
+from slotproof.checks.exact.check import check_columns, check_history, check_run_folder
 from slotproof.checks.exact.result import HistoryFinding, HistoryResult, NotDecided, Verdict
 
-__all__ = ["HistoryFinding", "HistoryResult", "NotDecided", "Verdict", "check_history"]
+__all__ = [
+    "HistoryFinding",
+    "HistoryResult",
+    "NotDecided",
+    "Verdict",
+    "check_columns",
+    "check_history",
+    "check_run_folder",
+]

@@ -29,6 +29,8 @@ from slotproof.checks.exact.suspects import Suspects, suspects
 from slotproof.checks.exact.witness import minimise
 from slotproof.record.columns import END_UNKNOWN, NONE, HistoryColumns, Ints, columns_of
 from slotproof.record.exchange import History
+from slotproof.record.run_columns import read_run_history
+from slotproof.run_folder import RunFolder
 
 _NO_LEDGER = "no ledger was given: what was lost or invented, and the state at rest, cannot be known"
 
@@ -82,6 +84,8 @@ def check_columns(
             findings.append(_finding(group, decision, cap))
         elif decision.answer is Answer.TOO_MANY:
             undecided.append(NotDecided(group.resource, f"more than {cap} states are possible at once"))
+    if history.unclear.size:
+        undecided.append(NotDecided("replies", _unclear(history)))
     if history.ledger is None:
         undecided.append(NotDecided("ledger", _NO_LEDGER))
     exercised = count_exercised(history)
@@ -89,6 +93,30 @@ def check_columns(
     verdict = Verdict.VIOLATION if findings else Verdict.NOT_DECIDED if undecided else Verdict.PASS
     findings.sort(key=lambda finding: finding.resource)
     return HistoryResult(verdict, tuple(findings), tuple(undecided), exercised)
+
+
+def check_run_folder(
+    folder: RunFolder,
+    *,
+    staleness_s: float = 0.0,
+    clock_uncertainty_ns: int = 0,
+    cap: int = frontier.DEFAULT_CAP,
+) -> HistoryResult:
+    """The ops and ledgers of a run folder decided as one history, straight from its Arrow files.
+
+    `staleness_s`: how old (wall seconds) an availability reply's knowledge of bookings made elsewhere may be.
+
+    Raises:
+        RecordError: a file is not what its name says.
+    """
+    run = read_run_history(folder, staleness_ns=int(staleness_s * 1e9))
+    history = run.columns if run.complete else replace(run.columns, ledger=None)
+    return check_columns(history, clock_uncertainty_ns=clock_uncertainty_ns, cap=cap)
+
+
+def _unclear(history: HistoryColumns) -> str:
+    ranges = f"{history.unclear.size} of {len(history.places.start)} ranges"
+    return f"who held {ranges} is not known from requests alone: replies about them prove nothing"
 
 
 def _widened(history: HistoryColumns, by_ns: int) -> HistoryColumns:

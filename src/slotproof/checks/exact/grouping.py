@@ -84,13 +84,16 @@ def _clusters(
 
 def _tainted(settled: Settled, resource: list[int], hulls: list[Range]) -> Flags:
     tainted = np.zeros(len(hulls), np.bool_)
-    if not settled.suspicions:
+    history = settled.history
+    unclear = [(int(history.places.resource[place]), settled.range_of(place)) for place in history.unclear.tolist()]
+    if not settled.suspicions and not unclear:
         return tainted
     starts: dict[int, list[tuple[int, Range]]] = {}
     for number, (owner, span) in enumerate(zip(resource, hulls, strict=True)):
         starts.setdefault(owner, []).append((number, span))
-    for code, span in _suspected(settled):
-        for number, (start, end) in starts.get(int(settled.history.booking_resource[code]), ()):
+    suspected = [(int(history.booking_resource[code]), span) for code, span in _suspected(settled)]
+    for owner, span in (*suspected, *unclear):
+        for number, (start, end) in starts.get(owner, ()):
             if start < span[1] and span[0] < end:
                 tainted[number] = True
     return tainted
