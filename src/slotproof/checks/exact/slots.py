@@ -6,7 +6,7 @@ changes. What fails is handed over by component, to be decided, explained and wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -41,20 +41,40 @@ class SlotReaders:
 
 
 @dataclass
-class Component:
-    """Tied gaps of one slot that the greedy could not explain. Indices of bookings and readers.
+class Components:
+    """Tied gaps that the greedy could not explain, one after the other: `slot` and `has_left`, `has_right` by component.
 
-    `forward`: the bookings between and at both sides of its gaps, in order; `has_left`, `has_right`: whether the first
-    and the last of them are only its borders.
+    `forward`: (component, booking) in order; the first and the last of a component are only its borders where
+    `has_left`, `has_right` say so. `readers`, `narrow`: (component, index). `wide`: by component, since one may be
+    of many.
     """
 
-    slot: int
-    forward: Ints
-    has_left: bool
-    has_right: bool
-    readers: Ints
-    narrow: Ints
-    wide: Ints
+    slot: Ints
+    has_left: Flags
+    has_right: Flags
+    forward: tuple[Ints, Ints]
+    readers: tuple[Ints, Ints]
+    narrow: tuple[Ints, Ints]
+    wide: dict[int, list[int]]
+
+    @property
+    def count(self) -> int:
+        return len(self.slot)
+
+    def only(self, chosen: Ints) -> Components:
+        """Those of the components, renumbered."""
+        number = np.full(self.count, -1, np.int64)
+        number[chosen] = np.arange(len(chosen))
+
+        def kept(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+            mine = number[pair[0]] >= 0
+            return number[pair[0][mine]], pair[1][mine]
+
+        wide = {int(number[each]): found for each, found in self.wide.items() if number[each] >= 0}
+        return Components(
+            self.slot[chosen], self.has_left[chosen], self.has_right[chosen], kept(self.forward), kept(self.readers),
+            kept(self.narrow), wide,
+        )  # fmt: skip
 
 
 @dataclass
@@ -63,20 +83,37 @@ class SlotAnswers:
 
     `contradictions`: bookings whose own bounds exclude each other. `overlapping`: pairs whose cores overlap.
     `inside`: (reader, booking): called free inside a core. `squeezed`: (inverted booking, booking): no room beside it.
-    `refused`: readers of inverted bookings ("not held") that are not certainly right.
+    `refused`: readers of inverted bookings ("not held") that are not certainly right. `failed_slots`: slots in which
+    the greedy met anything that cannot be. `bookings`: with tightened bounds.
     """
 
     contradictions: Ints
     overlapping: list[tuple[int, int]]
     inside: list[tuple[int, int]]
     squeezed: list[tuple[int, int]]
-    components: list[Component] = field(default_factory=list)
+    components: Components | None = None
     refused: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    failed_slots: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    bookings: SlotBookings | None = None
 
 
-def decide_slots(slots: int, bookings: SlotBookings, readers: SlotReaders) -> SlotAnswers:
+def tightened(bookings: SlotBookings, readers: SlotReaders) -> SlotBookings:
+    """Bounds after what a booking's own replies imply, and the reads that saw it."""
+    begin_until = np.minimum(bookings.begin_until, bookings.end_until)
+    end_since = np.maximum(bookings.end_since, bookings.begin_since)
+    naming = np.flatnonzero(readers.claim == HELD_BY)
+    if naming.size:
+        named = readers.booking[naming]
+        np.minimum.at(begin_until, named, readers.until[naming])
+        np.maximum.at(end_since, named, readers.since[naming])
+    return replace(bookings, begin_until=begin_until, end_since=end_since)
+
+
+def decide_slots(
+    slots: int, bookings: SlotBookings, readers: SlotReaders, *, with_components: bool = True
+) -> SlotAnswers:
     """Slots without an entry in the answer are possible. Slots that were sold twice have their replies left out."""
-    return _Slots(slots, bookings, readers).run()
+    return _Slots(slots, bookings, readers).run(with_components=with_components)
 
 
 class _Slots:
@@ -85,14 +122,9 @@ class _Slots:
         self._readers = readers
         times = (bookings.begin_since, bookings.begin_until, bookings.end_since, bookings.end_until)
         self._timeline = timeline = Timeline(slots, (*times, readers.since, readers.until))
+        self._bookings = bookings = tightened(bookings, readers)
+        times = (bookings.begin_since, bookings.begin_until, bookings.end_since, bookings.end_until)
         bs, be, cs, ce = (timeline.keys(bookings.slot, each) for each in times)
-        np.minimum(be, ce, out=be)
-        np.maximum(cs, bs, out=cs)
-        naming = np.flatnonzero(readers.claim == HELD_BY)
-        if naming.size:
-            slot, named = readers.slot[naming], readers.booking[naming]
-            np.minimum.at(be, named, timeline.keys(slot, readers.until[naming]))
-            np.maximum.at(cs, named, timeline.keys(slot, readers.since[naming]))
         contradicts = (bs > be) | (cs > ce)
         forward = (be < cs) & ~contradicts
         self._contradictions = np.flatnonzero(contradicts)
@@ -112,7 +144,7 @@ class _Slots:
         self._bad = np.zeros(slots, np.bool_)
         self._bad[bookings.slot[self._contradictions]] = True
 
-    def run(self) -> SlotAnswers:
+    def run(self, *, with_components: bool) -> SlotAnswers:
         overlapping = self._overlapping()
         answers = SlotAnswers(self._contradictions, overlapping, [], [])
         self._make_gaps()
@@ -125,8 +157,13 @@ class _Slots:
         conditions.close()
         failed = self._fixpoint(conditions)
         failed &= ~self._bad[self._gap_slot]
-        if failed.any():
+        if failed.any() and with_components:
             answers.components = self._components(conditions, failed)
+        wrong = [self._readers.slot[reader] for reader, _ in answers.inside]
+        wrong += [self._bookings.slot[booking] for booking, _ in answers.squeezed]
+        failing = (self._gap_slot[failed], np.flatnonzero(self._bad), np.array(wrong, np.int64))
+        answers.failed_slots = np.unique(np.concatenate(failing))
+        answers.bookings = self._bookings
         return answers
 
     def _overlapping(self) -> list[tuple[int, int]]:
@@ -300,7 +337,7 @@ class _Slots:
             elif not is_span and gam[gap] < since:
                 hi[gap] = min(hi[gap], until)
 
-    def _components(self, conditions: _Conditions, failed: Flags) -> list[Component]:
+    def _components(self, conditions: _Conditions, failed: Flags) -> Components:
         """The components that hold a failed gap: gaps tied by a reader, or by an inverted booking, of both."""
         gaps = len(failed)
         ties_next = np.zeros(gaps, np.bool_)
@@ -319,47 +356,41 @@ class _Slots:
         heads = np.flatnonzero(begins)
         tails = np.append(heads[1:], gaps) - 1
         wanted = np.unique(number[failed])
-        is_wanted = np.zeros(len(heads), np.bool_)
-        is_wanted[wanted] = True
-        readers = _by_component(conditions.noted_gap, conditions.noted, number, is_wanted)
-        spans = _by_component(conditions.spans[0], conditions.span_tags, number, is_wanted)
-        narrow = _by_component(first[~covers], self._inverted[~covers], number, is_wanted)
+        rank = np.full(len(heads), -1, np.int64)
+        rank[wanted] = np.arange(len(wanted))
+        rank = rank[number]  # by gap
+        slot = self._gap_slot[heads[wanted]]
+        low, high = heads[wanted] - slot - 1, tails[wanted] - slot
+        has_left, has_right = low >= self._starts[slot], high < self._starts[slot + 1]
+        low, count = low + ~has_left, high + has_right - (low + ~has_left)
+        of_forward = np.repeat(np.arange(len(wanted)), count)
+        at = np.arange(len(of_forward)) - np.repeat(np.cumsum(count) - count, count) + low[of_forward]
+        tags = np.concatenate([conditions.noted, conditions.span_tags])
+        of_tag = rank[np.concatenate([conditions.noted_gap, conditions.spans[0]])]
+        mine = (of_tag >= 0) & (tags >= 0)
+        width = len(self._readers.slot) + 1
+        of_reader, reader = np.divmod(np.unique(of_tag[mine] * width + tags[mine]), width)
+        of_narrow = rank[first]
+        narrow = ~covers & (of_narrow >= 0)
         good = covers & ~self._bad[self._inverted_slot]
-        wide = _ranges_by_component(number[first[good]], number[last[good]], self._inverted[good], wanted)
-        found = []
-        for each in wanted.tolist():
-            head, tail = int(heads[each]), int(tails[each])
-            slot = int(self._gap_slot[head])
-            low, high = head - slot - 1, tail - slot
-            has_left = low >= self._starts[slot]
-            has_right = high < self._starts[slot + 1]
-            low, high = (low if has_left else low + 1), (high + 1 if has_right else high)
-            tags = np.unique(np.array([*readers.get(each, ()), *spans.get(each, ())], np.int64))
-            found.append(
-                Component(
-                    slot, self._order[low:high], bool(has_left), bool(has_right), tags[tags >= 0],
-                    np.array(narrow.get(each, ()), np.int64), np.array(wide.get(each, ()), np.int64),
-                )
-            )  # fmt: skip
-        return found
-
-
-def _by_component(gap: Ints, what: Ints, number: Ints, wanted: Flags) -> dict[int, list[int]]:
-    component = number[gap]
-    mine = wanted[component]
-    found: dict[int, list[int]] = {}
-    for each, thing in zip(component[mine].tolist(), what[mine].tolist(), strict=True):
-        found.setdefault(each, []).append(thing)
-    return found
+        return Components(
+            slot=slot,
+            has_left=has_left,
+            has_right=has_right,
+            forward=(of_forward, self._order[at]),
+            readers=(of_reader, reader),
+            narrow=(of_narrow[narrow], self._inverted[narrow]),
+            wide=_ranges_by_component(number[first[good]], number[last[good]], self._inverted[good], wanted),
+        )
 
 
 def _ranges_by_component(first: Ints, last: Ints, what: Ints, wanted: Ints) -> dict[int, list[int]]:
-    """Things that reach from component `first` to `last`, for each wanted one that they touch."""
+    """Things that reach from component `first` to `last`, for the place of each wanted one that they touch."""
     low, high = np.searchsorted(wanted, first, "left"), np.searchsorted(wanted, last, "right")
     found: dict[int, list[int]] = {}
     for at in np.flatnonzero(low < high).tolist():
-        for component in wanted[low[at] : high[at]].tolist():
-            found.setdefault(component, []).append(int(what[at]))
+        for place in range(int(low[at]), int(high[at])):
+            found.setdefault(place, []).append(int(what[at]))
     return found
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from slotproof.checks.exact.components import Component, judge_components, make_component
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.greedy import Life, tighten
+from slotproof.checks.exact.guesses import unexplained
 from slotproof.checks.exact.model import Booking, Group, Reader
 from slotproof.checks.exact.settle import HELD_BY, Settled
 from slotproof.checks.exact.slot import Decision
-from slotproof.checks.exact.slots import Component as ComponentIndex
-from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders
+from slotproof.checks.exact.slots import Components, SlotAnswers, SlotBookings, SlotReaders
 from slotproof.record.columns import Ints
 
 _LARGEST_WHOLE = 20_000
@@ -40,7 +40,10 @@ def suspects(
 ) -> Iterator[Suspects]:
     """`codes`: booking code of each index in `bookings`; `chosen`: index into the settled readers of each reader."""
     maker = _Maker(settled, bookings, readers, codes, chosen)
-    maker.prepare(_concerned(answers))
+    components = answers.components
+    if components is not None and answers.bookings is not None:
+        components = components.only(unexplained(components, answers.bookings, readers, answers.refused))
+    maker.prepare(_concerned(answers, components))
     for index in answers.contradictions.tolist():
         yield Suspects(maker.group([index], []), Decision(Answer.IMPOSSIBLE))
     for pair in answers.overlapping:
@@ -49,34 +52,70 @@ def suspects(
         yield Suspects(maker.group(pair, []), Decision(Answer.IMPOSSIBLE))
     for reader, holder in answers.inside:
         yield Suspects(maker.group([holder], [reader]), Decision(Answer.IMPOSSIBLE))
-    by_slot: dict[int, list[ComponentIndex]] = {}
-    for component in answers.components:
-        by_slot.setdefault(component.slot, []).append(component)
-    refused = maker.refused_by_slot(answers.refused)
-    for slot, components in by_slot.items():
-        yield from _judge(maker, slot, components, refused.get(slot, []), cap)
+    if components is not None:
+        refused = maker.refused_by_slot(answers.refused)
+        by_slot: dict[int, list[int]] = {}
+        for number, slot in enumerate(components.slot.tolist()):
+            by_slot.setdefault(slot, []).append(number)
+        parts = _Parts(components)
+        for slot, numbers in by_slot.items():
+            yield from _judge(maker, slot, [parts.of(number) for number in numbers], refused.get(slot, []), cap)
 
 
-def _concerned(answers: SlotAnswers) -> set[int]:
+@dataclass(frozen=True)
+class _Part:
+    """One component: indices of bookings and readers."""
+
+    has_left: bool
+    has_right: bool
+    forward: list[int]
+    readers: list[int]
+    narrow: list[int]
+    wide: list[int]
+
+
+class _Parts:
+    """The components one by one."""
+
+    def __init__(self, components: Components) -> None:
+        self._components = components
+        self._pairs = [_in_order(pair) for pair in (components.forward, components.readers, components.narrow)]
+
+    def of(self, number: int) -> _Part:
+        forward, readers, narrow = (
+            index[slice(*np.searchsorted(owner, [number, number + 1]))].tolist() for owner, index in self._pairs
+        )
+        components = self._components
+        return _Part(
+            bool(components.has_left[number]), bool(components.has_right[number]), forward, readers, narrow,
+            components.wide.get(number, []),
+        )  # fmt: skip
+
+
+def _in_order(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    order = np.argsort(pair[0], kind="stable")
+    return pair[0][order], pair[1][order]
+
+
+def _concerned(answers: SlotAnswers, components: Components | None) -> set[int]:
     found = set(answers.contradictions.tolist())
     for pair in (*answers.overlapping, *answers.squeezed):
         found.update(pair)
     found.update(holder for _, holder in answers.inside)
-    for component in answers.components:
-        for part in (component.forward, component.narrow, component.wide):
-            found.update(part.tolist())
+    if components is not None:
+        found.update(components.forward[1].tolist(), components.narrow[1].tolist(), *components.wide.values())
     return found
 
 
-def _judge(maker: _Maker, slot: int, indices: list[ComponentIndex], refused: list[int], cap: int) -> Iterator[Suspects]:
+def _judge(maker: _Maker, slot: int, indices: list[_Part], refused: list[int], cap: int) -> Iterator[Suspects]:
     components: list[Component] = []
-    index_of: dict[int, ComponentIndex] = {}
+    index_of: dict[int, _Part] = {}
     for each in indices:
         component = make_component(
-            [maker.life(index) for index in each.forward.tolist()],
-            [maker.life(index) for index in each.narrow.tolist()],
-            [maker.life(index) for index in each.wide.tolist()],
-            [maker.reader(index) for index in each.readers.tolist()],
+            [maker.life(index) for index in each.forward],
+            [maker.life(index) for index in each.narrow],
+            [maker.life(index) for index in each.wide],
+            [maker.reader(index) for index in each.readers],
             has_left=each.has_left,
             has_right=each.has_right,
         )
@@ -86,15 +125,15 @@ def _judge(maker: _Maker, slot: int, indices: list[ComponentIndex], refused: lis
     judged = judge_components(components, not_held, lambda: maker.whole(slot), cap)
     for component, units in judged.impossible:
         each = index_of[id(component)]
-        inside = [*each.forward.tolist(), *each.narrow.tolist(), *each.wide.tolist()]
-        group = maker.group(inside, [*each.readers.tolist(), *refused])
+        inside = [*each.forward, *each.narrow, *each.wide]
+        group = maker.group(inside, [*each.readers, *refused])
         yield Suspects(group, Decision(Answer.IMPOSSIBLE, units, component.units()))
     if judged.rest is Answer.IMPOSSIBLE:
         whole = maker.whole(slot)
         assert whole is not None
         yield Suspects(whole, Decision(Answer.IMPOSSIBLE))
     elif judged.rest is Answer.TOO_MANY:
-        yield Suspects(maker.group(indices[0].forward.tolist(), []), Decision(Answer.TOO_MANY))
+        yield Suspects(maker.group(indices[0].forward, []), Decision(Answer.TOO_MANY))
 
 
 class _Maker:
