@@ -406,7 +406,9 @@ def _lookup(column: pa.Array, codes: dict[str, int]) -> Words:
 
 
 def _is(column: pa.ChunkedArray, word: str) -> Flags:
-    found: Flags = np.asarray(pc.equal(column, str(word)))
+    encoded = column.combine_chunks().dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    found: Flags = _numbers(encoded.indices) == (words.index(str(word)) if str(word) in words else -1)
     return found
 
 
@@ -420,14 +422,15 @@ def _column(column: pa.ChunkedArray, null: int | None = None) -> Ints:
 
 
 def _numbers(column: pa.Array, null: int | None = None) -> Ints:
-    """Without pandas, and as integers where some are missing (`null` stands for those)."""
+    """Integers where they lie (`null` stands for those that are missing). `to_numpy` would import pandas for it."""
     if column.null_count:
         column = column.fill_null(null)
-    found: Ints = column.to_numpy(zero_copy_only=False)
+    kind = np.dtype(str(column.type))
+    found: Ints = np.frombuffer(column.buffers()[1], kind, count=len(column), offset=column.offset * kind.itemsize)
     return found
 
 
 def _dictionary(values: Ints) -> tuple[Ints, Ints]:
     """Different values, and where each is among them."""
     encoded = pa.array(values).dictionary_encode()
-    return encoded.dictionary.to_numpy(zero_copy_only=False), encoded.indices.to_numpy(zero_copy_only=False)
+    return _numbers(encoded.dictionary), _numbers(encoded.indices)

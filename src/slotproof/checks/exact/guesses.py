@@ -8,6 +8,8 @@ Guesses are drawn from a fixed seed: the same history gets the same answer.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from slotproof.checks.exact.model import BEFORE, NEVER
@@ -18,11 +20,23 @@ from slotproof.record.columns import END_UNKNOWN, Flags, Ints
 _ROUNDS = 40
 _FEW = 8
 """With fewer components than this the search is quicker than one more round."""
+_DRAWS = 4
 _SEED = 20_270_301
 
 
-def unexplained(components: Components, bookings: SlotBookings, readers: SlotReaders, refused: Ints) -> Ints:
-    """The components that no guess explained. `bookings` with tightened bounds; `refused` as in `SlotAnswers`."""
+@dataclass(frozen=True)
+class Unexplained:
+    """Components by number. `alone`: those that no guess explained without a wide booking's help. `helped`: the part
+    of them for which none was found either, when each wide booking helps one component at most; `helpers`: bookings
+    that helped, and have no time for another one."""
+
+    alone: Ints
+    helped: Ints
+    helpers: frozenset[int]
+
+
+def unexplained(components: Components, bookings: SlotBookings, readers: SlotReaders, refused: Ints) -> Unexplained:
+    """What no guess explained. `bookings` with tightened bounds; `refused` as in `SlotAnswers`."""
     rng = np.random.default_rng(_SEED)
     left = np.arange(components.count)
     has_narrow = np.zeros(components.count, np.bool_)
@@ -34,7 +48,43 @@ def unexplained(components: Components, bookings: SlotBookings, readers: SlotRea
             break
         guess = _Guess(components.only(left), bookings, readers, refused)
         left = left[guess.refused_by_greedy(rng)]
-    return np.sort(np.concatenate([hopeless, left]))
+    alone = np.sort(np.concatenate([hopeless, left]))
+    helped, helpers = alone, frozenset[int]()
+    if components.wide[2].size and alone.size:
+        helped, helpers = _with_help(components.only(alone), bookings, readers, refused, rng)
+        helped = alone[helped]
+    return Unexplained(alone, helped, helpers)
+
+
+def _with_help(
+    components: Components, bookings: SlotBookings, readers: SlotReaders, refused: Ints, rng: np.random.Generator
+) -> tuple[Ints, frozenset[int]]:
+    """The same with one wide booking for each component."""
+    wide = [components.wide_of(number) for number in range(components.count)]
+    left = np.arange(components.count)
+    helpers: set[int] = set()
+    for _ in range(_ROUNDS):
+        taken = set(helpers)
+        picks: list[tuple[int, int]] = []
+        for place, number in enumerate(left.tolist()):
+            free = next((pick for pick in _draw(wide[number], rng) if pick not in taken), None)
+            if free is not None:
+                taken.add(free)
+                picks.append((place, free))
+        if not picks:
+            break
+        chosen = components.only(left)
+        owner, helper = np.array(picks, np.int64).T
+        narrow = (np.concatenate([chosen.narrow[0], owner]), np.concatenate([chosen.narrow[1], helper]))
+        guess = _Guess(replace(chosen, narrow=narrow), bookings, readers, refused)
+        failed = guess.refused_by_greedy(rng)
+        helpers.update(pick for place, pick in picks if not failed[place])
+        left = left[failed]
+    return left, frozenset(helpers)
+
+
+def _draw(wide: list[int], rng: np.random.Generator) -> list[int]:
+    return [wide[at] for at in rng.integers(len(wide), size=_DRAWS).tolist()] if wide else []
 
 
 class _Guess:

@@ -42,11 +42,11 @@ class SlotReaders:
 
 @dataclass
 class Components:
-    """Tied gaps that the greedy could not explain, one after the other: `slot` and `has_left`, `has_right` by component.
+    """Tied gaps that the greedy could not explain. `slot`, `has_left`, `has_right`: by component.
 
     `forward`: (component, booking) in order; the first and the last of a component are only its borders where
-    `has_left`, `has_right` say so. `readers`, `narrow`: (component, index). `wide`: by component, since one may be
-    of many.
+    `has_left`, `has_right` say so. `readers`, `narrow`: (component, index). `wide`: (first, last, booking), where
+    first and last are numbers of `origin`: one may be of many components.
     """
 
     slot: Ints
@@ -55,11 +55,18 @@ class Components:
     forward: tuple[Ints, Ints]
     readers: tuple[Ints, Ints]
     narrow: tuple[Ints, Ints]
-    wide: dict[int, list[int]]
+    wide: tuple[Ints, Ints, Ints]
+    origin: Ints
 
     @property
     def count(self) -> int:
         return len(self.slot)
+
+    def wide_of(self, number: int) -> list[int]:
+        first, last, booking = self.wide
+        at = self.origin[number]
+        found: list[int] = booking[(first <= at) & (at <= last)].tolist()
+        return found
 
     def only(self, chosen: Ints) -> Components:
         """Those of the components, renumbered."""
@@ -70,10 +77,9 @@ class Components:
             mine = number[pair[0]] >= 0
             return number[pair[0][mine]], pair[1][mine]
 
-        wide = {int(number[each]): found for each, found in self.wide.items() if number[each] >= 0}
         return Components(
             self.slot[chosen], self.has_left[chosen], self.has_right[chosen], kept(self.forward), kept(self.readers),
-            kept(self.narrow), wide,
+            kept(self.narrow), self.wide, self.origin[chosen],
         )  # fmt: skip
 
 
@@ -145,7 +151,7 @@ class _Slots:
         self._bad[bookings.slot[self._contradictions]] = True
 
     def run(self, *, with_components: bool) -> SlotAnswers:
-        overlapping = self._overlapping()
+        overlapping = self._overlapping(with_pairs=with_components)
         answers = SlotAnswers(self._contradictions, overlapping, [], [])
         self._make_gaps()
         conditions = _Conditions()
@@ -166,14 +172,14 @@ class _Slots:
         answers.bookings = self._bookings
         return answers
 
-    def _overlapping(self) -> list[tuple[int, int]]:
+    def _overlapping(self, *, with_pairs: bool) -> list[tuple[int, int]]:
         """Each forward booking that begins inside the core of an earlier one, with that one."""
         if len(self._be) < 2:
             return []
         latest = np.maximum.accumulate(self._cs)
         begins_inside = np.flatnonzero(latest[:-1] > self._be[1:]) + 1
         pairs = []
-        for at in begins_inside.tolist():
+        for at in begins_inside.tolist() if with_pairs else ():
             first = int(self._starts[self._slot[at]])
             if first == at:
                 continue
@@ -380,18 +386,9 @@ class _Slots:
             forward=(of_forward, self._order[at]),
             readers=(of_reader, reader),
             narrow=(of_narrow[narrow], self._inverted[narrow]),
-            wide=_ranges_by_component(number[first[good]], number[last[good]], self._inverted[good], wanted),
+            wide=(number[first[good]], number[last[good]], self._inverted[good]),
+            origin=wanted,
         )
-
-
-def _ranges_by_component(first: Ints, last: Ints, what: Ints, wanted: Ints) -> dict[int, list[int]]:
-    """Things that reach from component `first` to `last`, for the place of each wanted one that they touch."""
-    low, high = np.searchsorted(wanted, first, "left"), np.searchsorted(wanted, last, "right")
-    found: dict[int, list[int]] = {}
-    for at in np.flatnonzero(low < high).tolist():
-        for place in range(int(low[at]), int(high[at])):
-            found.setdefault(place, []).append(int(what[at]))
-    return found
 
 
 class _Conditions:

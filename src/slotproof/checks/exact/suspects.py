@@ -10,7 +10,7 @@ import numpy as np
 from slotproof.checks.exact.components import Component, judge_components, make_component
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.greedy import Life, tighten
-from slotproof.checks.exact.guesses import unexplained
+from slotproof.checks.exact.guesses import Unexplained, unexplained
 from slotproof.checks.exact.model import Booking, Group, Reader
 from slotproof.checks.exact.settle import HELD_BY, Settled
 from slotproof.checks.exact.slot import Decision
@@ -40,10 +40,10 @@ def suspects(
 ) -> Iterator[Suspects]:
     """`codes`: booking code of each index in `bookings`; `chosen`: index into the settled readers of each reader."""
     maker = _Maker(settled, bookings, readers, codes, chosen)
-    components = answers.components
+    components, left = answers.components, None
     if components is not None and answers.bookings is not None:
-        components = components.only(unexplained(components, answers.bookings, readers, answers.refused))
-    maker.prepare(_concerned(answers, components))
+        left = unexplained(components, answers.bookings, readers, answers.refused)
+    maker.prepare(_concerned(answers, components, left))
     for index in answers.contradictions.tolist():
         yield Suspects(maker.group([index], []), Decision(Answer.IMPOSSIBLE))
     for pair in answers.overlapping:
@@ -52,14 +52,36 @@ def suspects(
         yield Suspects(maker.group(pair, []), Decision(Answer.IMPOSSIBLE))
     for reader, holder in answers.inside:
         yield Suspects(maker.group([holder], [reader]), Decision(Answer.IMPOSSIBLE))
-    if components is not None:
+    if components is not None and left is not None:
         refused = maker.refused_by_slot(answers.refused)
-        by_slot: dict[int, list[int]] = {}
-        for number, slot in enumerate(components.slot.tolist()):
-            by_slot.setdefault(slot, []).append(number)
         parts = _Parts(components)
-        for slot, numbers in by_slot.items():
-            yield from _judge(maker, slot, [parts.of(number) for number in numbers], refused.get(slot, []), cap)
+        by_slot: dict[int, tuple[list[_Part], list[_Part]]] = {}
+        for number in left.alone.tolist():
+            by_slot.setdefault(int(components.slot[number]), ([], []))[0].append(parts.of(number))
+        for number in left.helped.tolist():
+            by_slot[int(components.slot[number])][1].append(parts.of(number, without=left.helpers))
+        for slot, (alone, helped) in by_slot.items():
+            not_held = refused.get(slot, [])
+            if not (left.helpers and _explained(maker, helped, not_held, cap)):
+                yield from _judge(maker, slot, alone, not_held, cap)
+
+
+def _explained(maker: _Maker, parts: list[_Part], refused: list[int], cap: int) -> bool:
+    """Whether all are possible with the wide bookings that have not helped another component."""
+    not_held = [maker.reader(index) for index in refused] if parts else []
+    judged = judge_components([_component(maker, part) for part in parts], not_held, lambda: None, cap)
+    return not judged.impossible and judged.rest is Answer.POSSIBLE
+
+
+def _component(maker: _Maker, part: _Part) -> Component:
+    return make_component(
+        [maker.life(index) for index in part.forward],
+        [maker.life(index) for index in part.narrow],
+        [maker.life(index) for index in part.wide],
+        [maker.reader(index) for index in part.readers],
+        has_left=part.has_left,
+        has_right=part.has_right,
+    )
 
 
 @dataclass(frozen=True)
@@ -81,14 +103,14 @@ class _Parts:
         self._components = components
         self._pairs = [_in_order(pair) for pair in (components.forward, components.readers, components.narrow)]
 
-    def of(self, number: int) -> _Part:
+    def of(self, number: int, without: frozenset[int] = frozenset()) -> _Part:
         forward, readers, narrow = (
             index[slice(*np.searchsorted(owner, [number, number + 1]))].tolist() for owner, index in self._pairs
         )
         components = self._components
         return _Part(
             bool(components.has_left[number]), bool(components.has_right[number]), forward, readers, narrow,
-            components.wide.get(number, []),
+            [index for index in components.wide_of(number) if index not in without],
         )  # fmt: skip
 
 
@@ -97,13 +119,14 @@ def _in_order(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
     return pair[0][order], pair[1][order]
 
 
-def _concerned(answers: SlotAnswers, components: Components | None) -> set[int]:
+def _concerned(answers: SlotAnswers, components: Components | None, left: Unexplained | None) -> set[int]:
     found = set(answers.contradictions.tolist())
     for pair in (*answers.overlapping, *answers.squeezed):
         found.update(pair)
     found.update(holder for _, holder in answers.inside)
-    if components is not None:
-        found.update(components.forward[1].tolist(), components.narrow[1].tolist(), *components.wide.values())
+    if components is not None and left is not None and left.alone.size:
+        chosen = components.only(left.alone)
+        found.update(chosen.forward[1].tolist(), chosen.narrow[1].tolist(), components.wide[2].tolist())
     return found
 
 
@@ -111,14 +134,7 @@ def _judge(maker: _Maker, slot: int, indices: list[_Part], refused: list[int], c
     components: list[Component] = []
     index_of: dict[int, _Part] = {}
     for each in indices:
-        component = make_component(
-            [maker.life(index) for index in each.forward],
-            [maker.life(index) for index in each.narrow],
-            [maker.life(index) for index in each.wide],
-            [maker.reader(index) for index in each.readers],
-            has_left=each.has_left,
-            has_right=each.has_right,
-        )
+        component = _component(maker, each)
         index_of[id(component)] = each
         components.append(component)
     not_held = [maker.reader(index) for index in refused]
