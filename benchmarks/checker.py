@@ -1,76 +1,137 @@
-"""How long the exact checker takes: `python -m benchmarks.checker [--largest 100000]`.
+"""How long the exact checker takes, from run folder to verdict: `python -m benchmarks.checker [--ops 1e6 ...]`.
 
-Correct histories over operations x slots x clients x share of unknown outcomes. Each cell runs in a process of its own,
-so that its peak of memory is its own. Making the history is not counted; reading it from a file is not, either.
+Correct histories over operations x slots x clients x share of unknown outcomes. Each cell is a fresh process that runs
+`slotproof check-history RUN`: its whole time and its peak of memory are measured, imports included. Making the folder
+is not. The growth exponent is that of the time net of start-up (the same command on a folder of ten ops).
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
-import multiprocessing
-import random
-import resource
+import os
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
-from tests.slotproof.checks.exact.traffic import Load, true_history
+OPS = (10**4, 10**5, 10**6, 10**7)
+SLOTS = (1, 100, 10_000)
+CLIENTS = (4, 16, 64, 256)
+UNKNOWN = (0.0, 0.01, 0.05)
+TARGETS = {10**6: (1.0, 250.0), 10**7: (10.0, 1100.0)}
+"""Operations -> seconds and MB (10^6 bytes) that a cell may take."""
+_GROWTH = (10**5, 10**7)
+_COMMAND = (sys.executable, "-m", "slotproof.cli", "check-history", "--json")
 
-from slotproof.checks.exact import check_history
 
-SLOTS = (1, 100)
-CLIENTS = (4, 16, 64)
-UNKNOWN = (0.0, 0.05)
-_MIB = 1024
+class Load(NamedTuple):
+    """As in `traffic`, which is made in a process of its own: a child's peak counts its parent's from before."""
+
+    ops: int
+    slots: int
+    clients: int
+    unknown: float
 
 
-class Cell(NamedTuple):
+_SMALL = Load(10, 1, 2, 0.0)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One process. `peak_mb`: resident, whole process, in 10^6 bytes."""
+
     seconds: float
-    peak_mib: float
+    peak_mb: float
     verdict: str
-    undecided: int
-
-
-def measure(load: Load) -> Cell:
-    """One history in this process. Memory is the whole process's, history included."""
-    history = true_history(random.Random(str(load)), load)
-    began = time.perf_counter()
-    result = check_history(history)
-    seconds = time.perf_counter() - began
-    return Cell(
-        seconds,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB,
-        str(result.verdict),
-        len({each.resource for each in result.not_decided}),
-    )
+    not_decided: int
 
 
 def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="slotproof-bench-") as scratch:
+        started = _measure(_SMALL, Path(scratch), 5)
+        print_line(f"start-up: {started.seconds:.2f} s, {started.peak_mb:.0f} MB\n")
+        print_line(
+            "| operations | slots | clients | unknown | seconds | ops/s | peak MB | verdict | not decided | target |"
+        )
+        print_line("|---:|---:|---:|---:|---:|---:|---:|---|---:|---|")
+        for slots, clients, unknown in itertools.product(options.slots, options.clients, options.unknown):
+            seconds: dict[int, float] = {}
+            for ops in options.ops:
+                if slots * 10 <= ops:
+                    cell = _measure(Load(ops, slots, clients, unknown), Path(scratch), options.repeat)
+                    seconds[ops] = cell.seconds - started.seconds
+                    print_line(_row(ops, slots, clients, unknown, cell))
+            if set(_GROWTH) <= seconds.keys():
+                print_line(
+                    f"| growth exponent | {slots} | {clients} | {unknown:.0%} | {_exponent(seconds):.2f} | | | | | |"
+                )
+
+
+def _exponent(net_s: dict[int, float]) -> float:
+    low, high = _GROWTH
+    return math.log(net_s[high] / max(net_s[low], 1e-3)) / math.log(high / low)
+
+
+def _row(ops: int, slots: int, clients: int, unknown: float, cell: Cell) -> str:
+    limits = TARGETS.get(ops)
+    met = "" if limits is None else "met" if cell.seconds <= limits[0] and cell.peak_mb <= limits[1] else "missed"
+    return (
+        f"| {ops} | {slots} | {clients} | {unknown:.0%} | {cell.seconds:.2f} | {ops / cell.seconds:.0f} "
+        f"| {cell.peak_mb:.0f} | {cell.verdict} | {cell.not_decided} of {slots} | {met} |"
+    )
+
+
+def _measure(load: Load, scratch: Path, repeat: int) -> Cell:
+    folder = scratch / "run"
+    subprocess.run((sys.executable, "-m", "benchmarks.run_folders", *map(str, load), str(folder)), check=True)
+    try:
+        return min((measure_command((*_COMMAND, str(folder))) for _ in range(repeat)), key=lambda cell: cell.seconds)
+    finally:
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def measure_command(command: Sequence[str]) -> Cell:
+    """Run it to its end; what it printed is JSON of `check-history`."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    printed = process.stdout.read()
+    _, _, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    answer = json.loads(printed)
+    resources = {each["resource"] for each in answer["not_decided"] if each["resource"] not in ("ledger", "exercised")}
+    return Cell(seconds, usage.ru_maxrss * 1024 / 1e6, answer["verdict"], len(resources))
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--largest", type=int, default=100_000, help="operations of the largest histories")
-    largest = parser.parse_args().largest
-    sizes = [10**power for power in range(4, math.floor(math.log10(largest)) + 1)]
-    sys.stdout.write("operations  slots  clients  unknown  seconds     ops/s  peak MiB  verdict (slots not decided)\n")
-    for slots, clients, unknown in itertools.product(SLOTS, CLIENTS, UNKNOWN):
-        times = []
-        for size in sizes:
-            cell = _apart(Load(ops=size // slots, clients=clients, slots=slots, unknown=unknown))
-            times.append(cell.seconds)
-            sys.stdout.write(
-                f"{size:10}  {slots:5}  {clients:7}  {unknown:7.0%}  {cell.seconds:7.2f}  {size / cell.seconds:8.0f}"
-                f"  {cell.peak_mib:8.0f}  {cell.verdict} ({cell.undecided})\n"
-            )
-            sys.stdout.flush()
-        if len(times) > 1:
-            exponent = math.log10(times[-1] / times[0]) / (len(times) - 1)
-            sys.stdout.write(f"{'growth exponent':>16} {exponent:.2f}\n")
+    parser.add_argument("--ops", type=_counts, default=OPS, help="comma list, 1e6 allowed")
+    parser.add_argument("--slots", type=_counts, default=SLOTS)
+    parser.add_argument("--clients", type=_counts, default=CLIENTS)
+    parser.add_argument("--unknown", type=_shares, default=UNKNOWN)
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each cell; the fastest counts")
+    return parser.parse_args()
 
 
-def _apart(load: Load) -> Cell:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, (load,))
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(int(float(part)) for part in text.split(","))
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def print_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,32 @@
-"""Writes large traffic as a run folder's record and ledgers, in the very format that a run leaves."""
+"""Writes large traffic as a run folder's record and ledgers, in the very format that a run leaves.
+
+`python -m benchmarks.run_folders OPS SLOTS CLIENTS UNKNOWN FOLDER [--double-booking]`
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from benchmarks.traffic import BOOK, CANCEL, FREE, NEVER, NOBODY, READ, Ints, Ops, Rows, Traffic
+from benchmarks.traffic import (
+    BOOK,
+    CANCEL,
+    FREE,
+    NEVER,
+    NOBODY,
+    READ,
+    Ints,
+    Load,
+    Ops,
+    Rows,
+    Traffic,
+    true_traffic,
+    with_double_booking,
+)
 from numpy.typing import NDArray
 
 from slotproof.record.schemas import LEDGER, OPS, SCHEMA_VERSION, Kind, Outcome, RowState
@@ -126,3 +144,17 @@ def _write_ledger(rows: Rows, people: int, prefix: str, path: Path) -> None:
     empty = {field.name: pa.array([], field.type) for field in LEDGER}
     stream.write(empty, 0, len(order))
     stream.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, kind in (("ops", int), ("slots", int), ("clients", int), ("unknown", float), ("folder", Path)):
+        parser.add_argument(name, type=kind)
+    parser.add_argument("--double-booking", action="store_true", help="plant one")
+    options = parser.parse_args()
+    traffic = true_traffic(Load(options.ops, options.slots, options.clients, options.unknown))
+    write_run_folder(with_double_booking(traffic) if options.double_booking else traffic, options.folder)
+
+
+if __name__ == "__main__":
+    main()

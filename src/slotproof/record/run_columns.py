@@ -14,7 +14,6 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from slotproof.record import columns as words
 from slotproof.record.arrow_files import Batches
@@ -194,12 +193,12 @@ class _Ops:
         length = _numbers(batch.column("end_s"), 0)[rows] - _numbers(batch.column("start_s"), 0)[rows]
         rows = rows[(resource != NONE) & (length > 0)]
         offers = batch.column("offered_start_s")
-        sizes = _numbers(pc.list_value_length(offers), 0)
-        begins = _numbers(offers.offsets)[:-1] - _numbers(offers.offsets)[0]
-        count = sizes[rows]
+        offsets = _numbers(offers.offsets)
+        begins = offsets[:-1]
+        count = np.diff(offsets)[rows]
         row = np.repeat(rows, count)
         inner = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        start = _numbers(offers.flatten())[begins[row] + inner] if len(row) else np.zeros(0, np.int64)
+        start = _numbers(offers.values)[begins[row] + inner] if len(row) else np.zeros(0, np.int64)
         length = _numbers(batch.column("end_s"), 0)[row] - _numbers(batch.column("start_s"), 0)[row]
         self._keep(
             op=_numbers(batch.column("op"))[row],
@@ -422,15 +421,22 @@ def _column(column: pa.ChunkedArray, null: int | None = None) -> Ints:
 
 
 def _numbers(column: pa.Array, null: int | None = None) -> Ints:
-    """Integers where they lie (`null` stands for those that are missing). `to_numpy` would import pandas for it."""
-    if column.null_count:
-        column = column.fill_null(null)
+    """Integers where they lie (`null` stands for those that are missing). Arrow's own ways would import pandas."""
     kind = np.dtype(str(column.type))
-    found: Ints = np.frombuffer(column.buffers()[1], kind, count=len(column), offset=column.offset * kind.itemsize)
-    return found
+    validity, data = column.buffers()
+    if data is None:
+        return np.zeros(0, kind)
+    found: Ints = np.frombuffer(data, kind, count=len(column), offset=column.offset * kind.itemsize)
+    if not column.null_count:
+        return found
+    bits = np.unpackbits(np.frombuffer(validity, np.uint8), count=column.offset + len(column), bitorder="little")
+    return np.where(bits[column.offset :].view(np.bool_), found, kind.type(null))
 
 
 def _dictionary(values: Ints) -> tuple[Ints, Ints]:
     """Different values, and where each is among them."""
-    encoded = pa.array(values).dictionary_encode()
+    # `pa.array` would import pandas to see what it was given.
+    plain = np.ascontiguousarray(values)
+    column = pa.Array.from_buffers(pa.type_for_alias(plain.dtype.name), len(plain), [None, pa.py_buffer(plain)])
+    encoded = column.dictionary_encode()
     return _numbers(encoded.dictionary), _numbers(encoded.indices)

@@ -9,6 +9,7 @@ nothing, but it may come to the help of one component that cannot be explained w
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -96,7 +97,7 @@ def judge_components(
         if component.slot.inverted:
             answer = _search(component, (), refused, cap)
         if answer is Answer.IMPOSSIBLE and component.wide:
-            answer = _search(component, component.wide, refused, cap)
+            answer = _search(component, _enough(component, refused), refused, cap)
             if answer is Answer.POSSIBLE:
                 in_need.append(component)
         if answer is Answer.IMPOSSIBLE:
@@ -212,6 +213,30 @@ def _search(component: Component, wide: Sequence[Life], refused: Iterable[Reader
     return frontier.decide(Group("", tuple(bookings), tuple(smallest(readers))), cap)
 
 
+def _enough(component: Component, refused: Iterable[Reader]) -> list[Life]:
+    """Of wide bookings that look alike inside the component, no more than it has readers: each that is of help there
+    explains one that no other does."""
+    named = {reader.id for reader in refused}
+    chosen: list[Life] = []
+    alike: Counter[tuple[int, int, int, int]] = Counter()
+    for life in component.wide:
+        look = _look(component, life)
+        if life.booking.id in named or alike[look] < len(component.readers):
+            chosen.append(life)
+            alike[look] += 1
+    return chosen
+
+
+def _look(component: Component, life: Life) -> tuple[int, int, int, int]:
+    """The booking's bounds as far as they lie inside the component."""
+    return (
+        max(life.begin_low.at, component.low),
+        min(life.begin_high.at, component.high),
+        max(life.end_low.at, component.low),
+        min(life.end_high.at, component.high),
+    )
+
+
 def _certain(life: Life) -> Booking:
     """The booking with all that reads which name it say of its bounds."""
     return replace(
@@ -270,12 +295,7 @@ def _helpers(component: Component, refused: Sequence[Reader], cap: int) -> Itera
     named = {reader.id for reader in refused}
     known: dict[tuple[int, int, int, int], bool] = {}
     for life in component.wide[:_HELPERS]:
-        seen = (
-            max(life.begin_low.at, component.low),
-            min(life.begin_high.at, component.high),
-            max(life.end_low.at, component.low),
-            min(life.end_high.at, component.high),
-        )
+        seen = _look(component, life)
         if seen not in known or life.booking.id in named:
             helps = _search(component, [life], refused, cap) is Answer.POSSIBLE
             if life.booking.id not in named:

@@ -9,6 +9,7 @@ Guesses are drawn from a fixed seed: the same history gets the same answer.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -20,7 +21,8 @@ from slotproof.record.columns import END_UNKNOWN, Flags, Ints
 _ROUNDS = 40
 _FEW = 8
 """With fewer components than this the search is quicker than one more round."""
-_DRAWS = 4
+_TRIES = 4
+"""So often a wide booking is tried with other guesses before another one."""
 _SEED = 20_270_301
 
 
@@ -63,11 +65,11 @@ def _with_help(
     wide = [components.wide_of(number) for number in range(components.count)]
     left = np.arange(components.count)
     helpers: set[int] = set()
-    for _ in range(_ROUNDS):
+    for attempt in range(_ROUNDS):
         taken = set(helpers)
         picks: list[tuple[int, int]] = []
         for place, number in enumerate(left.tolist()):
-            free = next((pick for pick in _draw(wide[number], rng) if pick not in taken), None)
+            free = _free(wide[number], taken, int(rng.integers(attempt // _TRIES + 1)))
             if free is not None:
                 taken.add(free)
                 picks.append((place, free))
@@ -83,8 +85,10 @@ def _with_help(
     return left, frozenset(helpers)
 
 
-def _draw(wide: list[int], rng: np.random.Generator) -> list[int]:
-    return [wide[at] for at in rng.integers(len(wide), size=_DRAWS).tolist()] if wide else []
+def _free(wide: list[int], taken: set[int], skipped: int) -> int | None:
+    """The first that is not taken, after as many of those as are skipped."""
+    free = (booking for booking in wide if booking not in taken)
+    return next(islice(free, skipped, None), None)
 
 
 class _Guess:

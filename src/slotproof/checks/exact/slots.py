@@ -63,9 +63,11 @@ class Components:
         return len(self.slot)
 
     def wide_of(self, number: int) -> list[int]:
+        """Those that reach the component, the one whose window began last first: earlier components miss it least."""
         first, last, booking = self.wide
         at = self.origin[number]
-        found: list[int] = booking[(first <= at) & (at <= last)].tolist()
+        mine = np.flatnonzero((first <= at) & (at <= last))
+        found: list[int] = booking[mine[np.argsort(-first[mine], kind="stable")]].tolist()
         return found
 
     def only(self, chosen: Ints) -> Components:
