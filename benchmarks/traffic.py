@@ -263,7 +263,10 @@ def with_double_booking(traffic: Traffic) -> Traffic:
     known_ends[ops.request[confirmed]] = ops.complete_ns[confirmed]
     cancels = np.flatnonzero((ops.kind == CANCEL) & (ops.reply == OK))
     began = known_ends[ops.booking[cancels]]
-    certain = np.flatnonzero((began != NEVER) & (ops.invoke_ns[cancels] - began >= TICK_NS))
+    # A lost cancel of the same booking may have ended it earlier.
+    lost = ops.booking[(ops.kind == CANCEL) & (ops.reply == UNKNOWN)]
+    sole = ~np.isin(ops.booking[cancels], lost)
+    certain = np.flatnonzero(sole & (began != NEVER) & (ops.invoke_ns[cancels] - began >= TICK_NS))
     unused = int(ops.request.max()) + traffic.load.slots + 1
     if certain.size:
         middle = certain[np.argsort(began[certain], kind="stable")[certain.size // 2]]

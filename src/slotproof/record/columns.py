@@ -18,6 +18,8 @@ Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 Words = NDArray[np.int8]
 Flags = NDArray[np.bool_]
+Numbers = NDArray[Any]
+"""Integers of any width: where only some millions are told apart, 32 bits save memory."""
 
 END_UNKNOWN = 2**61
 """The completion of an op whose outcome is unknown: after every event."""

@@ -143,7 +143,7 @@ def _decisions(
 def _slot_suspects(settled: Settled, clusters: Clusters, of_booking: Ints, cap: int) -> Iterable[Suspects]:
     """What the greedy over all slots at once could not explain."""
     slots = np.flatnonzero(clusters.is_slot)
-    number = np.full(len(clusters.is_slot) + 1, NONE, np.int64)  # one more, so that NONE finds NONE
+    number = np.full(len(clusters.is_slot) + 1, NONE, np.int32)  # one more, so that NONE finds NONE
     number[slots] = np.arange(len(slots))
     of_code = number[of_booking]
     codes = np.flatnonzero(of_code != NONE)
@@ -154,20 +154,20 @@ def _slot_suspects(settled: Settled, clusters: Clusters, of_booking: Ints, cap: 
         settled.end_since[codes],
         settled.end_until[codes],
     )
-    place_in = np.full(len(of_code) + 1, NONE, np.int64)
+    place_in = np.full(len(of_code) + 1, NONE, np.int32)
     place_in[codes] = np.arange(len(codes))
-    of_reader = reader_clusters(settled, clusters, of_booking)
-    tainted = np.append(clusters.tainted, True)
-    chosen = np.flatnonzero((number[of_reader] != NONE) & ~tainted[of_reader])
-    everything = settled.readers
+    of_reader = number[reader_clusters(settled, clusters, of_booking)]
+    of_reader[np.append(clusters.tainted[slots], True)[of_reader]] = NONE  # NONE finds the last one
+    chosen = np.flatnonzero(of_reader != NONE)
+    rows, history = settled.readers.row[chosen], settled.history
     readers = SlotReaders(
-        everything.claim[chosen],
-        number[of_reader[chosen]],
-        place_in[everything.booking[chosen]],
-        everything.since[chosen],
-        everything.until[chosen],
+        settled.readers.claim[chosen],
+        of_reader[chosen],
+        place_in[history.booking[rows]],
+        history.invoke_ns[rows],
+        history.complete_ns[rows],
     )
-    del of_reader, place_in
+    del of_reader, place_in, rows, of_code, number
     answers = decide_slots(len(slots), bookings, readers)
     return suspects(settled, answers, bookings, readers, codes, chosen, cap)
 

@@ -15,7 +15,7 @@ import numpy as np
 from slotproof.checks.exact.model import BEFORE, END_UNKNOWN, NEVER, Booking, Claim, Range, Reader
 from slotproof.checks.exact.resolve import Resolved, Suspicion, readers_of, resolve_booking
 from slotproof.record import columns as words
-from slotproof.record.columns import NONE, WHOLE, Codes, Flags, HistoryColumns, Ints, Words
+from slotproof.record.columns import NONE, WHOLE, Codes, Flags, HistoryColumns, Ints, Numbers, Words
 from slotproof.record.exchange import HistoryOp, RestRow
 
 FREE, HELD, HELD_BY, NOT_HELD, OTHER = range(5)
@@ -26,14 +26,27 @@ _TOLD = ("free", "taken", "busy", "not held")
 
 @dataclass
 class Readers:
-    """Replies that changed nothing: row of the history, claim code, place, booking, interval."""
+    """Replies that changed nothing: row of the history, and claim code. The rest is looked up when it is needed."""
 
-    row: Ints
+    history: HistoryColumns
+    row: Numbers
     claim: Words
-    place: Codes
-    booking: Codes
-    since: Ints
-    until: Ints
+
+    @property
+    def place(self) -> Codes:
+        return self.history.place[self.row]
+
+    @property
+    def booking(self) -> Codes:
+        return self.history.booking[self.row]
+
+    @property
+    def since(self) -> Ints:
+        return self.history.invoke_ns[self.row]
+
+    @property
+    def until(self) -> Ints:
+        return self.history.complete_ns[self.row]
 
 
 @dataclass
@@ -89,16 +102,17 @@ class Settled:
         return found
 
     def reader(self, index: int) -> Reader:
-        readers, history = self.readers, self.history
-        claim, row, code = int(readers.claim[index]), int(readers.row[index]), int(readers.booking[index])
+        history = self.history
+        claim, row = int(self.readers.claim[index]), int(self.readers.row[index])
+        code = int(history.booking[row])
         busy = history.reply[row] == words.BUSY
         named = claim in (HELD_BY, NOT_HELD)
         return Reader(
             op=int(history.op[row]),
             claim=_CLAIMS[claim],
-            range=self.range_of(int(readers.place[index])),
-            since=int(readers.since[index]),
-            until=int(readers.until[index]),
+            range=self.range_of(int(history.place[row])),
+            since=int(history.invoke_ns[row]),
+            until=int(history.complete_ns[row]),
             id=history.names[code] if named else None,
             told="busy" if busy else _TOLD[claim],
         )
@@ -214,10 +228,7 @@ def _readers(history: HistoryColumns) -> Readers:
     claim[(history.function == words.BOOK) & (history.reply == words.CONFLICT)] = HELD
     claim[(history.function != words.BOOK) & (history.reply == words.NOT_HELD)] = NOT_HELD
     rows = np.flatnonzero(answered & (claim != OTHER))
-    return Readers(
-        rows, claim[rows], history.place[rows], history.booking[rows], history.invoke_ns[rows],
-        history.complete_ns[rows],
-    )  # fmt: skip
+    return Readers(history, rows.astype(np.int32) if history.size < 2**31 else rows, claim[rows])
 
 
 def _settle_the_rest(settled: Settled, codes: Ints) -> None:

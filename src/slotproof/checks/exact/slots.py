@@ -12,7 +12,7 @@ import numpy as np
 
 from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
 from slotproof.checks.exact.timeline import Timeline
-from slotproof.record.columns import Flags, Ints, Words
+from slotproof.record.columns import Flags, Ints, Numbers, Words
 
 _ROUNDS = 32
 """After so many rounds of the fixpoint the rest is done one by one: an adversary can force one for each booking."""
@@ -22,7 +22,7 @@ _ROUNDS = 32
 class SlotBookings:
     """Bookings of all slots: slot number and intervals. What is said of them later is an index into these."""
 
-    slot: Ints
+    slot: Numbers
     begin_since: Ints
     begin_until: Ints
     end_since: Ints
@@ -34,8 +34,8 @@ class SlotReaders:
     """Readers of all slots; `booking` is an index into the bookings for HELD_BY and NOT_HELD, else -1."""
 
     claim: Words
-    slot: Ints
-    booking: Ints
+    slot: Numbers
+    booking: Numbers
     since: Ints
     until: Ints
 
@@ -91,8 +91,8 @@ class SlotAnswers:
 
     `contradictions`: bookings whose own bounds exclude each other. `overlapping`: pairs whose cores overlap.
     `inside`: (reader, booking): called free inside a core. `squeezed`: (inverted booking, booking): no room beside it.
-    `refused`: readers of inverted bookings ("not held") that are not certainly right. `failed_slots`: slots in which
-    the greedy met anything that cannot be. `bookings`: with tightened bounds.
+    `refused`: readers of inverted bookings ("not held") that are not certainly right. `failures`: how many
+    things in each slot cannot be, as far as the greedy sees. `bookings`: with tightened bounds.
     """
 
     contradictions: Ints
@@ -101,7 +101,7 @@ class SlotAnswers:
     squeezed: list[tuple[int, int]]
     components: Components | None = None
     refused: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    failed_slots: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    failures: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     bookings: SlotBookings | None = None
 
 
@@ -169,8 +169,8 @@ class _Slots:
             answers.components = self._components(conditions, failed)
         wrong = [self._readers.slot[reader] for reader, _ in answers.inside]
         wrong += [self._bookings.slot[booking] for booking, _ in answers.squeezed]
-        failing = (self._gap_slot[failed], np.flatnonzero(self._bad), np.array(wrong, np.int64))
-        answers.failed_slots = np.unique(np.concatenate(failing))
+        failing = np.concatenate([self._gap_slot[failed], np.array(wrong, np.int64)])
+        answers.failures = np.bincount(failing, minlength=self._slots) + self._bad * len(failed)
         answers.bookings = self._bookings
         return answers
 
@@ -277,7 +277,7 @@ class _Slots:
         gap = np.searchsorted(self._cs, since, "left")
         gap += self._readers.slot[which]
         undecided = self._high[gap] > until
-        gap = gap[undecided]
+        gap = gap[undecided].astype(np.int32)
         conditions.held_gap.append(gap)
         conditions.held_since.append(since[undecided])
         conditions.held_until.append(until[undecided])
@@ -406,7 +406,7 @@ class _Conditions:
 
     def note(self, gap: Ints, tags: Ints) -> None:
         """These are not certainly right, and concern these gaps."""
-        self._noted.append((gap.astype(np.int32) if gap.size and gap.max() < 2**31 else gap, tags))
+        self._noted.append((gap.astype(np.int32), tags.astype(np.int32)))
 
     def add_spanning(self, at: Ints, since: Ints, until: Ints, tags: Ints, slots: _Slots) -> None:
         """Left out where the booking cannot have spanned the interval."""

@@ -199,7 +199,11 @@ class _Maker:
         if inside:
             resource = int(settled.history.booking_resource[self._codes[inside[0]]])
         else:
-            resource = int(settled.history.places.resource[settled.readers.place[self._chosen[next(iter(readers))]]])
+            resource = int(
+                settled.history.places.resource[
+                    settled.history.place[settled.readers.row[self._chosen[next(iter(readers))]]]
+                ]
+            )
         name = settled.history.resources[resource]
         return Group(name, tuple(self._made[index] for index in inside), tuple(found))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from slotproof.checks.exact.model import BEFORE, END_UNKNOWN
-from slotproof.record.columns import Ints
+from slotproof.record.columns import Ints, Numbers
 
 _LARGEST = 2**62
 
@@ -32,7 +32,7 @@ class Timeline:
         self.never = length + 2
         self.beyond = length + 3
 
-    def keys(self, slot: Ints, times: Ints) -> Ints:
+    def keys(self, slot: Numbers, times: Ints) -> Ints:
         """`times` in nanoseconds, or BEFORE, END_UNKNOWN, NEVER, BEYOND of the model."""
         if self._ranks is not None:
             keys = np.searchsorted(self._ranks, times).astype(np.int64) + 2

@@ -1,0 +1,149 @@
+"""A run folder's files as columns: what each op and row comes to claim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from benchmarks.run_folders import write_run_folder
+from benchmarks.traffic import Load, true_traffic, with_double_booking
+
+from slotproof.checks.base import FindingKind
+from slotproof.checks.exact import Verdict, check_run_folder
+from slotproof.errors import RecordError
+from slotproof.record.arrow_files import ArrowWriter
+from slotproof.record.builder import RecordBuilder, range_s
+from slotproof.record.record import Record
+from slotproof.record.run_columns import read_run_history
+from slotproof.record.schemas import LEDGER, OPS
+from slotproof.run_folder import RunFolder
+
+
+def _folder(path: Path, record: Record, *, complete: bool = True) -> RunFolder:
+    """The record as the files that a run leaves."""
+    folder = RunFolder(path)
+    for directory in (folder.record, folder.ledger):
+        directory.mkdir(parents=True)
+    ops = ArrowWriter(folder.ops(0), OPS, "ops")
+    ops.write(_rows(record.ops))
+    written = folder.ops(0).read_bytes()
+    ops.close()
+    if not complete:
+        folder.ops(0).write_bytes(written)
+    for name, table in (("database", record.database), ("calendar", record.calendar)):
+        if table is not None:
+            ledger = ArrowWriter(folder.ledger / f"{name}.arrow", LEDGER, "ledger")
+            ledger.write(_rows(table))
+            ledger.close()
+    return folder
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _kinds(folder: RunFolder) -> list[FindingKind]:
+    return [finding.kind for finding in check_run_folder(folder).findings]
+
+
+def _booked_and_refused() -> RecordBuilder:
+    return (
+        RecordBuilder()
+        .book(start="10:00", at=(0, 10))
+        .stands(1, at=5)
+        .book(start="10:00", at=(20, 30), outcome="taken")
+    )
+
+
+def test_a_booking_and_a_refusal_pass_with_the_numbers_of_the_record(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, _booked_and_refused().build())
+    history = read_run_history(folder)
+    assert history.complete
+    assert history.columns.op.tolist() == [1, 2]
+    assert list(history.columns.names) == ["1"]
+    assert check_run_folder(folder).verdict is Verdict.PASS
+
+
+def test_two_that_were_told_the_same_time_are_a_double_booking(tmp_path: Path) -> None:
+    builder = RecordBuilder().book(start="10:00", at=(0, 10)).stands(1, at=5)
+    builder.book(start="10:15", at=(20, 30)).stands(2, at=25)
+    assert _kinds(_folder(tmp_path, builder.build())) == [FindingKind.DOUBLE_BOOKING]
+
+
+def test_a_confirmed_booking_without_a_row_is_lost(tmp_path: Path) -> None:
+    builder = _booked_and_refused().book(start="12:00", at=(40, 50))
+    assert _kinds(_folder(tmp_path, builder.build())) == [FindingKind.LOST_BOOKING]
+
+
+def test_a_lost_reply_is_what_its_row_says(tmp_path: Path) -> None:
+    builder = RecordBuilder().book(start="10:00", at=(0, 10), outcome="unknown").stands(1, at=15)
+    builder.book(start="10:00", at=(20, 30), outcome="taken").book(start="12:00", at=(40, 50)).stands(3, at=45)
+    assert check_run_folder(_folder(tmp_path, builder.build())).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("offered", "kinds"), [(("10:00",), [FindingKind.FALSE_FREE]), ((), []), (("11:30",), [])])
+def test_each_offered_time_is_a_read(tmp_path: Path, offered: tuple[str, ...], kinds: list[FindingKind]) -> None:
+    builder = _booked_and_refused()
+    where = {
+        "start_s": range_s("10:00"),
+        "end_s": range_s("10:45"),
+        "offered_start_s": [range_s(each) for each in offered],
+    }
+    builder.op("availability", at=(40, 50), person="1", **where)
+    assert _kinds(_folder(tmp_path, builder.build())) == kinds
+
+
+def test_what_a_repeat_is_told_may_be_as_old_as_the_first_attempt(tmp_path: Path) -> None:
+    """Refused while it was held; the repeat is told the same, long after it was free again."""
+    builder = RecordBuilder().book(start="10:00", at=(0, 10)).stands(1, at=5)
+    builder.book(start="10:00", at=(20, 30), outcome="unknown", request=2)
+    builder.cancel(1, at=(40, 50)).stands(1, at=45, state="cancelled")
+    builder.book(start="10:00", at=(60, 70), outcome="taken", request=2)
+    assert check_run_folder(_folder(tmp_path, builder.build())).verdict is Verdict.PASS
+
+
+def test_replies_about_a_range_with_a_booking_from_elsewhere_prove_nothing(tmp_path: Path) -> None:
+    builder = _booked_and_refused()
+    builder.calendar_row("x", at=35, start="14:00", actor="external").book(start="14:00", at=(40, 50), outcome="taken")
+    result = check_run_folder(_folder(tmp_path, builder.build()))
+    assert not result.findings
+    assert [each.resource for each in result.not_decided] == ["replies"]
+
+
+def test_moves_that_cannot_both_be_are_found(tmp_path: Path) -> None:
+    builder = RecordBuilder().book(start="10:00", at=(0, 10)).book(start="12:00", at=(0, 10))
+    builder.move(1, to="12:00", at=(20, 40)).move(2, to="10:00", at=(20, 40))
+    for request, start in ((1, "12:00"), (2, "10:00")):
+        builder.database_row(f"a{request}", at=30, start=start, request=request)
+        builder.calendar_row(f"u{request}", at=30, start=start, request=request)
+    assert _kinds(_folder(tmp_path, builder.build())) == [FindingKind.IMPOSSIBLE_MOVES]
+
+
+def test_without_an_end_marker_nothing_is_lost_or_invented(tmp_path: Path) -> None:
+    builder = _booked_and_refused().book(start="12:00", at=(40, 50))
+    result = check_run_folder(_folder(tmp_path, builder.build(), complete=False))
+    assert not result.findings
+    assert "ledger" in {each.resource for each in result.not_decided}
+
+
+def test_another_file_is_refused_by_name(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, _booked_and_refused().build())
+    folder.ops(0).write_bytes(b"nothing of the kind")
+    with pytest.raises(RecordError, match=r"ops-00\.arrow"):
+        check_run_folder(folder)
+
+
+@pytest.mark.parametrize("clients", [4, 64, 256])
+@pytest.mark.parametrize("unknown", [0.0, 0.05, 0.5])
+def test_large_true_traffic_passes_and_a_planted_double_booking_is_found(
+    tmp_path: Path, clients: int, unknown: float
+) -> None:
+    traffic = true_traffic(Load(6000, 20, clients, unknown))
+    write_run_folder(traffic, tmp_path / "true")
+    result = check_run_folder(RunFolder(tmp_path / "true"))
+    assert result.verdict is Verdict.PASS, result
+    write_run_folder(with_double_booking(traffic), tmp_path / "spoilt")
+    assert FindingKind.DOUBLE_BOOKING in _kinds(RunFolder(tmp_path / "spoilt"))
