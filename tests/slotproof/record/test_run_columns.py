@@ -87,7 +87,7 @@ def test_a_lost_reply_is_what_its_row_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("offered", "kinds"), [(("10:00",), [FindingKind.FALSE_FREE]), ((), []), (("11:30",), [])])
 def test_each_offered_time_is_a_read(tmp_path: Path, offered: tuple[str, ...], kinds: list[FindingKind]) -> None:
     builder = _booked_and_refused()
-    where = {
+    where: dict[str, Any] = {
         "start_s": range_s("10:00"),
         "end_s": range_s("10:45"),
         "offered_start_s": [range_s(each) for each in offered],
