@@ -13,8 +13,10 @@ demo: $(STAMP)  ## set up, then rush under slow_calcom twice: as reviewed, and h
 test: $(STAMP)  ## set up, then every test
 	$(BIN)/python -m pytest $(ARGS)
 
+FUZZ_HISTORIES ?= 100000
+
 fuzz: $(STAMP)  ## 100,000 random histories through the exact checker and through a brute force
-	SLOTPROOF_FUZZ_HISTORIES=100000 $(BIN)/python -m pytest tests/slotproof/checks/exact/test_differential.py $(ARGS)
+	SLOTPROOF_FUZZ_HISTORIES=$(FUZZ_HISTORIES) $(BIN)/python -m pytest tests/slotproof/checks/exact/test_differential.py $(ARGS)
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .

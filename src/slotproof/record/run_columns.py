@@ -343,29 +343,56 @@ def _read_ledger(path: Path, places: _PlaceCodes) -> _Rest | None:
     if not path.exists():
         return None
     batches = Batches(path, LEDGER, "ledger", _LEDGER)
-    columns = list(batches)
+    changes = [_changes(batch, places) for batch in batches]
     if not batches.complete:
         return None
-    if not columns:
+    if not changes:
         empty = np.zeros(0, np.int64)
         flags = empty.astype(np.bool_)
         return _Rest(empty, flags, flags, flags, empty.astype(np.int32))
-    table = pa.Table.from_batches(columns)
-    row = _indices(table["row"])
-    last = np.zeros(int(row.max()) + 1, np.int64)
+    row = _numbers(pa.chunked_array([each.row for each in changes]).combine_chunks().dictionary_encode().indices)
+    request = np.concatenate([each.request for each in changes])
+    live, pending, external, place = (
+        np.concatenate([getattr(each, name) for each in changes]) for name in ("live", "pending", "external", "place")
+    )
+    del changes
+    last = np.zeros(int(row.max(initial=-1)) + 1, np.int64)
     last[row] = np.arange(len(row))
-    request = _column(table["request"], NONE)
     # A row may learn its request later, or change its range: the request is whichever was ever told.
     asked = np.full(len(last), NONE, np.int64)
     told = request != NONE
     asked[row[told]] = request[told]
-    external = np.zeros(len(last), np.bool_)
-    external[row[_is(table["actor"], Actor.EXTERNAL)]] = True
-    live, pending = _is(table["state"], RowState.LIVE), _is(table["state"], RowState.PENDING)
-    resource = places.resources(table["person"].combine_chunks())
-    start, end = _column(table["start_s"]), _column(table["end_s"])
-    place = places.codes(resource[last], start[last], end[last])
-    return _Rest(asked, live[last], pending[last], (asked != NONE) & ~external, place)
+    from_elsewhere = np.zeros(len(last), np.bool_)
+    from_elsewhere[row[external]] = True
+    rest = _Rest(asked, live[last], pending[last], (asked != NONE) & ~from_elsewhere, place[last])
+    del row, request, live, pending, external, place
+    pa.default_memory_pool().release_unused()  # what comes next is numpy's
+    return rest
+
+
+@dataclass
+class _Changes:
+    """One batch of a ledger, in the columns that count."""
+
+    row: pa.Array
+    request: Ints
+    live: Flags
+    pending: Flags
+    external: Flags
+    place: Codes
+
+
+def _changes(batch: pa.RecordBatch, places: _PlaceCodes) -> _Changes:
+    state = batch.column("state")
+    start, end = (_numbers(batch.column(name)) for name in ("start_s", "end_s"))
+    return _Changes(
+        batch.column("row"),
+        _numbers(batch.column("request"), NONE).copy(),
+        _is(state, RowState.LIVE),
+        _is(state, RowState.PENDING),
+        _is(batch.column("actor"), Actor.EXTERNAL),
+        places.codes(places.resources(batch.column("person")), start, end),
+    )
 
 
 def _disagreeing(columns: HistoryColumns, database: _Rest, calendar: _Rest, requests: _Requests) -> Codes:
@@ -404,20 +431,11 @@ def _lookup(column: pa.Array, codes: dict[str, int]) -> Words:
     return table[_numbers(column.indices, len(table) - 1)]
 
 
-def _is(column: pa.ChunkedArray, word: str) -> Flags:
-    encoded = column.combine_chunks().dictionary_encode()
+def _is(column: pa.Array, word: str) -> Flags:
+    encoded = column.dictionary_encode()
     words = encoded.dictionary.to_pylist()
     found: Flags = _numbers(encoded.indices) == (words.index(str(word)) if str(word) in words else -1)
     return found
-
-
-def _indices(column: pa.ChunkedArray) -> Ints:
-    encoded = column.combine_chunks().dictionary_encode()
-    return _numbers(encoded.indices)
-
-
-def _column(column: pa.ChunkedArray, null: int | None = None) -> Ints:
-    return _numbers(column.combine_chunks(), null)
 
 
 def _numbers(column: pa.Array, null: int | None = None) -> Ints:
