@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from benchmarks.run_folders import write_run_folder
 from benchmarks.traffic import Load, true_traffic, with_double_booking
+from tests.slotproof.checks.exact.alone import alone, requests
+from tests.slotproof.checks.exact.brute_force import explains
 
 from slotproof.checks.base import FindingKind
-from slotproof.checks.exact import Verdict, check_run_folder
+from slotproof.checks.exact import HistoryFinding, Verdict, check_run_folder
 from slotproof.errors import RecordError
 from slotproof.record.arrow_files import ArrowWriter
 from slotproof.record.builder import RecordBuilder, range_s
+from slotproof.record.columns import HistoryColumns
+from slotproof.record.exchange import History
 from slotproof.record.record import Record
 from slotproof.record.run_columns import read_run_history
 from slotproof.record.schemas import LEDGER, OPS
@@ -147,3 +153,36 @@ def test_large_true_traffic_passes_and_a_planted_double_booking_is_found(
     assert result.verdict is Verdict.PASS, result
     write_run_folder(with_double_booking(traffic), tmp_path / "spoilt")
     assert FindingKind.DOUBLE_BOOKING in _kinds(RunFolder(tmp_path / "spoilt"))
+
+
+@pytest.mark.parametrize("clients", [4, 16, 64, 256])
+@pytest.mark.parametrize("unknown", [0.0, 0.05])
+def test_a_double_booking_among_100_000_ops_has_a_witness_that_proves_it_alone(
+    tmp_path: Path, clients: int, unknown: float
+) -> None:
+    write_run_folder(with_double_booking(true_traffic(Load(100_000, 100, clients, unknown))), tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    findings = check_run_folder(folder).findings
+    assert FindingKind.DOUBLE_BOOKING in {finding.kind for finding in findings}
+    columns = read_run_history(folder).columns
+    for finding in findings:
+        assert len(finding.ops) <= 4
+        history = _about(columns, finding)
+        assert not explains(alone(history, finding)), finding
+        for part in requests(history, finding):
+            assert explains(alone(history, finding, part)), (finding, part)
+
+
+def _about(columns: HistoryColumns, finding: HistoryFinding) -> History:
+    """The finding's ops, and everything that names its bookings."""
+    codes = [code for code, name in enumerate(columns.names) if name in finding.bookings]
+    assert columns.ledger is not None
+    rows = np.flatnonzero(np.isin(columns.booking, codes) | np.isin(columns.op, finding.ops))
+    ledger = columns.ledger_rows(np.flatnonzero(np.isin(columns.ledger.booking, codes)))
+    zero = columns.rows(rows)[0].start or 0  # the brute force knows small ranges only
+    return History(
+        tuple(
+            replace(op, start=op.start - zero, end=op.end - zero) for op in columns.rows(rows) if op.start and op.end
+        ),
+        tuple(replace(row, start=row.start - zero, end=row.end - zero) for row in ledger if row.start and row.end),
+    )
