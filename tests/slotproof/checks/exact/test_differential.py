@@ -38,6 +38,7 @@ _WITNESS_EVERY = 3
 """Every third history has its witnesses confirmed as well: that costs more than the verdict."""
 
 
+@pytest.mark.timeout(3000)  # as long as many histories take
 def test_every_verdict_agrees_with_the_brute_force(capsys: pytest.CaptureFixture[str]) -> None:
     counts: Counter[str] = Counter()
     for name, share in SHARES.items():
