@@ -75,6 +75,9 @@ def read_run_history(folder: RunFolder, *, staleness_ns: int = 0) -> RunHistory:
     database = _read_ledger(folder.ledger / "database.arrow", places)
     calendar = _read_ledger(folder.ledger / "calendar.arrow", places)
     known = [ledger for ledger in (database, calendar) if ledger is not None]
+    told = ops.told_requests()
+    for each in known:
+        each.set_withdrawn_aside(told)
     requests = _Requests([*ops.acting_requests(), *(ledger.request[ledger.joined] for ledger in known)])
     ledger = database or calendar
     columns = ops.columns(requests, None if ledger is None else ledger.columns(requests))
@@ -225,6 +228,12 @@ class _Ops:
         for booking, reply in zip(self._parts.get("booking", ()), self._parts.get("reply", ()), strict=True):
             yield booking[(reply == words.OK) | (reply == words.INFO)]
 
+    def told_requests(self) -> Ints:
+        """The requests of bookings of which some caller was told something: that they stand, moved, or are gone."""
+        parts = zip(self._parts.get("booking", ()), self._parts.get("reply", ()), strict=True)
+        told = [booking[reply == words.OK] for booking, reply in parts]
+        return np.concatenate(told) if told else np.zeros(0, np.int64)
+
     def columns(self, requests: _Requests, ledger: LedgerColumns | None) -> HistoryColumns:
         self._widen_repeats()
         booking = requests.codes_by_part(self._parts.pop("booking", []))
@@ -322,13 +331,20 @@ class _Requests(Sequence[str]):
 
 @dataclass
 class _Rest:
-    """The last state of each row of one source. `joined`: has a request."""
+    """The last state of each row of one source. `joined`: has a request. `by_service`: the service changed it last."""
 
     request: Ints
     live: Flags
     pending: Flags
+    by_service: Flags
     joined: Flags
     place: Codes
+
+    def set_withdrawn_aside(self, told: Ints) -> None:
+        """What the service withdrew before any caller was told of it is an attempt, no booking: it may overlap others
+        for a moment (CONTRACTS.md section 3.3), and explain what they were refused. So its range becomes unclear."""
+        withdrawn = np.flatnonzero(self.joined & self.by_service & ~self.live & ~self.pending)
+        self.joined[withdrawn[~np.isin(self.request[withdrawn], told)]] = False
 
     def columns(self, requests: _Requests) -> LedgerColumns:
         decided = self.joined & ~self.pending
@@ -349,11 +365,12 @@ def _read_ledger(path: Path, places: _PlaceCodes) -> _Rest | None:
     if not changes:
         empty = np.zeros(0, np.int64)
         flags = empty.astype(np.bool_)
-        return _Rest(empty, flags, flags, flags, empty.astype(np.int32))
+        return _Rest(empty, flags, flags, flags, flags, empty.astype(np.int32))
     row = _numbers(pa.chunked_array([each.row for each in changes]).combine_chunks().dictionary_encode().indices)
     request = np.concatenate([each.request for each in changes])
-    live, pending, external, place = (
-        np.concatenate([getattr(each, name) for each in changes]) for name in ("live", "pending", "external", "place")
+    live, pending, by_service, external, place = (
+        np.concatenate([getattr(each, name) for each in changes])
+        for name in ("live", "pending", "by_service", "external", "place")
     )
     del changes
     last = np.zeros(int(row.max(initial=-1)) + 1, np.int64)
@@ -364,8 +381,9 @@ def _read_ledger(path: Path, places: _PlaceCodes) -> _Rest | None:
     asked[row[told]] = request[told]
     from_elsewhere = np.zeros(len(last), np.bool_)
     from_elsewhere[row[external]] = True
-    rest = _Rest(asked, live[last], pending[last], (asked != NONE) & ~from_elsewhere, place[last])
-    del row, request, live, pending, external, place
+    joined = (asked != NONE) & ~from_elsewhere
+    rest = _Rest(asked, live[last], pending[last], by_service[last], joined, place[last])
+    del row, request, live, pending, by_service, external, place
     pa.default_memory_pool().release_unused()  # what comes next is numpy's
     return rest
 
@@ -378,6 +396,7 @@ class _Changes:
     request: Ints
     live: Flags
     pending: Flags
+    by_service: Flags
     external: Flags
     place: Codes
 
@@ -390,6 +409,7 @@ def _changes(batch: pa.RecordBatch, places: _PlaceCodes) -> _Changes:
         _numbers(batch.column("request"), NONE).copy(),
         _is(state, RowState.LIVE),
         _is(state, RowState.PENDING),
+        _is(batch.column("actor"), Actor.SERVICE),
         _is(batch.column("actor"), Actor.EXTERNAL),
         places.codes(places.resources(batch.column("person")), start, end),
     )

@@ -111,6 +111,23 @@ def test_what_a_repeat_is_told_may_be_as_old_as_the_first_attempt(tmp_path: Path
     assert check_run_folder(_folder(tmp_path, builder.build())).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("outcome", ["taken", "none", "unknown"])
+def test_what_the_service_withdrew_before_anyone_was_told_is_no_booking(tmp_path: Path, outcome: str) -> None:
+    """It overlaps a confirmed one for a moment, and the other way round it may explain a refusal."""
+    builder = RecordBuilder().book(start="10:00", at=(0, 10)).stands(1, at=5)
+    builder.book(start="10:15", at=(20, 60), outcome=outcome).stands(2, at=30)
+    builder.stands(2, at=55, state="cancelled", actor="service").book(start="10:45", at=(40, 50), outcome="taken")
+    result = check_run_folder(_folder(tmp_path, builder.build()))
+    assert not result.findings
+    assert [each.resource for each in result.not_decided] == ["replies"]
+
+
+@pytest.mark.parametrize("outcome", ["taken", "none"])
+def test_a_refused_booking_that_stands_is_a_phantom(tmp_path: Path, outcome: str) -> None:
+    builder = _booked_and_refused().book(start="14:00", at=(40, 50), outcome=outcome).stands(3, at=45)
+    assert _kinds(_folder(tmp_path, builder.build())) == [FindingKind.PHANTOM_BOOKING]
+
+
 def test_replies_about_a_range_with_a_booking_from_elsewhere_prove_nothing(tmp_path: Path) -> None:
     builder = _booked_and_refused()
     builder.calendar_row("x", at=35, start="14:00", actor="external").book(start="14:00", at=(40, 50), outcome="taken")
