@@ -119,7 +119,7 @@ def test_what_the_service_withdrew_before_anyone_was_told_is_no_booking(tmp_path
     builder.stands(2, at=55, state="cancelled", actor="service").book(start="10:45", at=(40, 50), outcome="taken")
     result = check_run_folder(_folder(tmp_path, builder.build()))
     assert not result.findings
-    assert [each.resource for each in result.not_decided] == ["replies"]
+    assert "replies" in {each.resource for each in result.not_decided}
 
 
 @pytest.mark.parametrize("outcome", ["taken", "none"])
