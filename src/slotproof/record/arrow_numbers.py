@@ -1,0 +1,46 @@
+"""Arrow columns as numpy arrays, where they lie and without pandas, which Arrow's own ways would import."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from slotproof.record.columns import Flags, Ints, Words
+
+SKIP = -1
+
+
+def lookup(column: pa.Array, codes: dict[str, int]) -> Words:
+    """The code of each word of a dictionary column; SKIP for other words and for none."""
+    table = np.array([*(codes.get(word, SKIP) for word in column.dictionary.to_pylist()), SKIP], np.int8)
+    return table[numbers(column.indices, len(table) - 1)]
+
+
+def is_word(column: pa.Array, word: str) -> Flags:
+    """Where the strings are the word."""
+    encoded = column.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    found: Flags = numbers(encoded.indices) == (words.index(str(word)) if str(word) in words else -1)
+    return found
+
+
+def numbers(column: pa.Array, null: int | None = None) -> Ints:
+    """Integers where they lie (`null` stands for those that are missing). Arrow's own ways would import pandas."""
+    kind = np.dtype(str(column.type))
+    validity, data = column.buffers()
+    if data is None:
+        return np.zeros(0, kind)
+    found: Ints = np.frombuffer(data, kind, count=len(column), offset=column.offset * kind.itemsize)
+    if not column.null_count:
+        return found
+    bits = np.unpackbits(np.frombuffer(validity, np.uint8), count=column.offset + len(column), bitorder="little")
+    return np.where(bits[column.offset :].view(np.bool_), found, kind.type(null))
+
+
+def dictionary(values: Ints) -> tuple[Ints, Ints]:
+    """Different values, and where each is among them."""
+    # `pa.array` would import pandas to see what it was given.
+    plain = np.ascontiguousarray(values)
+    column = pa.Array.from_buffers(pa.type_for_alias(plain.dtype.name), len(plain), [None, pa.py_buffer(plain)])
+    encoded = column.dictionary_encode()
+    return numbers(encoded.dictionary), numbers(encoded.indices)
