@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from slotproof.faults.base import Deadline, Effect, ReadBack
-from slotproof.faults.probe import ask
-from slotproof.system import LinkName, System
+from slotproof.faults.probe import Answer, ask
+from slotproof.system import Link, LinkName, System
 from slotproof.toxiproxy import Latency, Stream, ToxiproxyClient
 
 _LEAST_EFFECT_MS = 5.0
 """A delay below this cannot be told from the noise of a busy machine: such a fault counts as without effect."""
+_PROBES, _PROBING_S = 8, 1.0
+"""So many probes, as long as they are quick, must all be slow."""
 
 
 class LinkLatencyParams(BaseModel):
@@ -39,7 +42,7 @@ class LinkLatency:
     def verify(self, system: System, params: LinkLatencyParams) -> Effect:
         wall_ms = params.latency_ms / system.time_scale
         required_ms = max(0.8 * (wall_ms - params.jitter_ms / system.time_scale), _LEAST_EFFECT_MS)
-        answer = ask(system.link(params.link), timeout_s=2 * wall_ms / 1e3 + 2)
+        answer = _fastest(system.link(params.link), required_ms, timeout_s=2 * wall_ms / 1e3 + 2)
         return Effect(
             bitten=answer.latency_ms is not None and answer.latency_ms >= required_ms,
             observed=f"a probe through the {params.link} link {answer}",
@@ -65,6 +68,19 @@ class LinkLatency:
     def describe(self, params: LinkLatencyParams) -> str:
         direction = "replies" if params.stream is Stream.DOWNSTREAM else "requests"
         return f"{direction} on the {params.link} link take {params.latency_ms / 1e3:g} s longer"
+
+
+def _fastest(link: Link, required_ms: float, timeout_s: float) -> Answer:
+    """The fastest of some probes: a busy machine makes one of them slow without any fault, hardly ever all."""
+    until = time.monotonic() + _PROBING_S
+    fastest = ask(link, timeout_s)
+    for _ in range(_PROBES - 1):
+        if fastest.latency_ms is None or fastest.latency_ms < required_ms or time.monotonic() > until:
+            break
+        answer = ask(link, timeout_s)
+        if answer.latency_ms is None or answer.latency_ms < fastest.latency_ms:
+            fastest = answer
+    return fastest
 
 
 def _toxic(system: System, params: LinkLatencyParams) -> Latency:
