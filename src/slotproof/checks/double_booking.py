@@ -2,7 +2,8 @@
 
 A pair of bookings of one person with overlapping ranges is sold twice when both were told at one instant, when both
 are live at rest, in one source or across them, or when both were live in the calendar for longer than the grace G.
-Calendar rows that overlap no longer than G, at most one of them told, are a transient overlap.
+Calendar rows that overlap no longer than G, at most one of them told, are a transient overlap. What no pair shows, the
+exact checker may: bookings that no order of events lets have the time one after the other, and moves likewise.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from slotproof.checks.base import CheckResult, Finding, FindingKind
+from slotproof.checks.base import CheckResult, Finding, FindingClass, FindingKind
 from slotproof.checks.bookings import Booking, Range, Resolved, Told, resolve
 from slotproof.checks.conclude import conclude
+from slotproof.checks.orders import BOOKINGS, decide_orders
 from slotproof.checks.rows import Live, Row
 from slotproof.checks.sweep import Span, overlaps
 from slotproof.checks.wording import Wording
@@ -22,7 +24,7 @@ from slotproof.record.record import Record
 
 class DoubleBooking:
     name = "double_booking"
-    kinds = frozenset({FindingKind.DOUBLE_BOOKING, FindingKind.TRANSIENT_OVERLAP})
+    kinds = frozenset({FindingKind.TRANSIENT_OVERLAP}) | BOOKINGS
 
     def __call__(self, record: Record) -> CheckResult:
         resolved = resolve(record)
@@ -32,6 +34,12 @@ class DoubleBooking:
         if resolved.at_rest:
             pairs.add_at_rest()
         findings = [finding for pair in pairs.found.values() if (finding := _finding(resolved, pair)) is not None]
+        shown = [set(finding.bookings) for finding in findings if finding.finding_class is FindingClass.INTEGRITY]
+        findings += [
+            finding
+            for finding in decide_orders(resolved).findings(self.name, BOOKINGS)
+            if not any(len(pair) > 1 and pair <= set(finding.bookings) for pair in shown)
+        ]
         return conclude(resolved, findings, resolved.undecided)
 
 

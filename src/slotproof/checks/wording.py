@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from slotproof.checks.bookings import Booking, Range, Told
-from slotproof.checks.requests import Request
+from slotproof.checks.requests import Attempt, Request
 from slotproof.record.record import Record
-from slotproof.record.schemas import Outcome
+from slotproof.record.schemas import Kind, Outcome
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -55,15 +55,20 @@ class Wording:
 
     def answer(self, request: Request) -> str:
         """What a caller was answered: "was told to wait at 12.0 s"."""
+        return self.reply(request.strongest)
+
+    def reply(self, attempt: Attempt) -> str:
+        """The same for one attempt."""
+        stands = "was told that it is cancelled" if attempt.kind == Kind.CANCEL else "was told that it stands"
         words = {
-            Outcome.OK: "was told that it stands",
+            Outcome.OK: stands,
             Outcome.TAKEN: "was told that the time is taken",
             Outcome.NOT_HELD: "was told that there is no such booking",
             Outcome.NONE: "was told that nothing was booked",
             Outcome.PENDING: "was told to wait",
             Outcome.UNKNOWN: "got no answer; the call gave up",
         }
-        return f"{words[Outcome(request.outcome)]} at {self.at(request.strongest.complete_ns)}"
+        return f"{words[Outcome(attempt.outcome)]} at {self.at(attempt.complete_ns)}"
 
     def places(self, sources: Iterable[str]) -> str:
         """ "the database", "the calendar", or both."""

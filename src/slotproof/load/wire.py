@@ -132,6 +132,7 @@ class Line:
         told = ask.kind is Kind.AVAILABILITY and answer.outcome is Outcome.OK and ask.subject.person is not None
         row: dict[str, Any] = {
             **vars(ask.subject),
+            **(_offer(answer) if told else {}),
             "op": op,
             "call": ask.call,
             "request": ask.request,
@@ -141,7 +142,6 @@ class Line:
             "kind": ask.kind.value,
             "outcome": answer.outcome.value,
             "error": answer.error,
-            "offered_start_s": [offer.start_s for offer in answer.offered] if told else None,
             "intended_ns": self.due_ns,
             "invoke_ns": invoke_ns,
             "complete_ns": complete_ns,
@@ -151,6 +151,15 @@ class Line:
             "external_id": answer.booking_id,
         }
         self._setting.sink.add(row)
+
+
+def _offer(answer: Answer) -> dict[str, Any]:
+    """What an availability reply promised: the starts, and the first range, since all are equally long."""
+    if not answer.offered:
+        return {"offered_start_s": []}
+    first = answer.offered[0]
+    same = [offer.start_s for offer in answer.offered if offer.end_s - offer.start_s == first.end_s - first.start_s]
+    return {"start_s": first.start_s, "end_s": first.end_s, "offered_start_s": same}
 
 
 def _read(kind: Kind, response: ResponseContextManager) -> Answer:

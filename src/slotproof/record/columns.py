@@ -32,6 +32,8 @@ FUNCTIONS = tuple(Function)
 REPLIES = tuple(Reply)
 BOOK, CANCEL, FREE, MOVE = range(len(FUNCTIONS))
 OK, CONFLICT, NOT_HELD, IS_FREE, BUSY, INFO = range(len(REPLIES))
+EXPLAINED = len(REPLIES)
+"""A refusal that needs no booking to be true (`run_holds`) and claims nothing. Not a word of the exchange format."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,10 @@ class LedgerColumns:
 class HistoryColumns:
     """The claims of ops, one a row. An op that made several claims has several rows with its number.
 
-    `function`, `reply`: indices into FUNCTIONS and REPLIES. `booking`: code into `names`, NONE for a read of anyone's.
-    `place`: where; for a cancel it says nothing. `to_place`: where a move goes; None when nothing moves. `complete_ns`:
-    END_UNKNOWN exactly when the reply is INFO. `booking_resource`: by booking. `ledger` None = it was not read.
+    `function`, `reply`: indices into FUNCTIONS and REPLIES, or EXPLAINED. `booking`: code into `names`, NONE for a
+    read of anyone's. `place`: where; for a cancel it says nothing. `to_place`: where a move goes; None when nothing
+    moves. `complete_ns`: END_UNKNOWN exactly when the reply is INFO. `booking_resource`: by booking. `ledger` None = it
+    was not read.
     `unclear`: places about which replies prove nothing, since who held them is not known.
     """
 

@@ -7,7 +7,7 @@ different things) makes the replies about its range undecidable here: the column
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from slotproof.record.arrow_files import Batches
 from slotproof.record.arrow_numbers import SKIP, lookup, numbers
 from slotproof.record.columns import END_UNKNOWN, NONE, Codes, HistoryColumns, Ints, LedgerColumns, Words
 from slotproof.record.run_codes import PlaceCodes, RequestCodes
-from slotproof.record.run_ledger import Rest, read_ledger
-from slotproof.record.schemas import OPS, Actor, Kind, Outcome
+from slotproof.record.run_holds import Holds, Refusals, explained
+from slotproof.record.run_ledger import LEDGER_COLUMNS, Rest, rest_of
+from slotproof.record.schemas import LEDGER, OPS, Actor, Kind, Outcome
 from slotproof.run_folder import RunFolder
 
 _OPS = (
@@ -60,15 +61,41 @@ def read_run_history(folder: RunFolder, *, staleness_ns: int = 0) -> RunHistory:
     Raises:
         RecordError: a file is not what its name says.
     """
+    files = [Batches(path, OPS, "ops", _OPS) for path in sorted(folder.record.glob("ops-*.arrow"))]
     ops = _Ops(staleness_ns)
-    complete = [ops.read(path) for path in sorted(folder.record.glob("ops-*.arrow"))]
-    places = ops.places
-    database = read_ledger(folder.ledger / "database.arrow", places)
-    calendar = read_ledger(folder.ledger / "calendar.arrow", places)
+    for file in files:
+        ops.read(file)
+    database, calendar = (_rest_in(folder.ledger / f"{name}.arrow", ops.places) for name in ("database", "calendar"))
+    return RunHistory(_history(ops, database, calendar), bool(files) and all(file.complete for file in files))
+
+
+def history_of_tables(
+    ops: pa.Table, database: pa.Table | None, calendar: pa.Table | None, *, staleness_ns: int = 0
+) -> HistoryColumns:
+    """The same for tables in memory (`schemas.OPS`, `schemas.LEDGER`); a ledger is None when it was not read."""
+    taken = _Ops(staleness_ns)
+    taken.read(ops.unify_dictionaries().to_batches())
+    tables = (database, calendar)
+    rests = (None if each is None else rest_of(each.to_batches(), taken.places) for each in tables)
+    return _history(taken, *rests)
+
+
+def _rest_in(path: Path, places: PlaceCodes) -> Rest | None:
+    """None when it is not there, or was not written to its end."""
+    if not path.exists():
+        return None
+    batches = Batches(path, LEDGER, "ledger", LEDGER_COLUMNS)
+    rest = rest_of(batches, places)
+    return rest if batches.complete else None
+
+
+def _history(ops: _Ops, database: Rest | None, calendar: Rest | None) -> HistoryColumns:
+    ops.widen_repeats()
     known = [ledger for ledger in (database, calendar) if ledger is not None]
-    told = ops.told_requests()
-    for each in known:
-        each.set_withdrawn_aside(told)
+    told, gone = ops.told_requests(), ops.told_gone()
+    holds = [each.set_withdrawn_aside(told) for each in known] + [each.lingering(*gone) for each in known]
+    if any(each.size for each in holds):
+        ops.set_explained_aside(Holds.together(holds))
     requests = RequestCodes([*ops.acting_requests(), *(ledger.request[ledger.joined] for ledger in known)])
     ledger = database or calendar
     columns = ops.columns(requests, None if ledger is None else ledger.columns(requests))
@@ -77,7 +104,7 @@ def read_run_history(folder: RunFolder, *, staleness_ns: int = 0) -> RunHistory:
         unclear.append(_disagreeing(columns, database, calendar, requests))
     if unclear:
         columns = replace(columns, unclear=np.unique(np.concatenate(unclear)))
-    return RunHistory(columns, bool(complete) and all(complete))
+    return columns
 
 
 @dataclass
@@ -89,12 +116,9 @@ class _Ops:
     _parts: dict[str, list[Any]] = field(default_factory=dict)
     _moves: bool = False
 
-    def read(self, path: Path) -> bool:
-        """Whether the file is complete."""
-        batches = Batches(path, OPS, "ops", _OPS)
+    def read(self, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
             self._take(batch)
-        return batches.complete
 
     def _take(self, batch: pa.RecordBatch) -> None:
         function, reply = _claims(batch)
@@ -181,8 +205,26 @@ class _Ops:
         told = [booking[reply == words.OK] for booking, reply in parts]
         return np.concatenate(told) if told else np.zeros(0, np.int64)
 
+    def told_gone(self) -> tuple[Ints, Ints]:
+        """Requests of bookings whose cancel was confirmed, and when its caller was told."""
+        names = ("booking", "function", "reply", "complete")
+        requests, times = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for booking, function, reply, complete in zip(*(self._parts.get(name, ()) for name in names), strict=True):
+            gone = (function == words.CANCEL) & (reply == words.OK)
+            requests.append(booking[gone])
+            times.append(complete[gone])
+        return np.concatenate(requests), np.concatenate(times)
+
+    def set_explained_aside(self, holds: Holds) -> None:
+        """The refusals of bookings that these holds explain say nothing about the order of bookings."""
+        places = self.places.places()
+        parts = (self._parts.get(name, ()) for name in ("function", "reply", "booking", "place", "invoke", "complete"))
+        for function, reply, booking, place, invoke, complete in zip(*parts, strict=True):
+            rows = np.flatnonzero((function == words.BOOK) & (reply == words.CONFLICT))
+            refusals = Refusals(booking[rows], place[rows], invoke[rows], complete[rows])
+            reply[rows[explained(refusals, holds, places)]] = words.EXPLAINED
+
     def columns(self, requests: RequestCodes, ledger: LedgerColumns | None) -> HistoryColumns:
-        self._widen_repeats()
         booking = requests.codes_by_part(self._parts.pop("booking", []))
         place = self._all("place", np.int32)
         resource = self.places.places().resource
@@ -212,7 +254,7 @@ class _Ops:
             ledger=ledger,
         )
 
-    def _widen_repeats(self) -> None:
+    def widen_repeats(self) -> None:
         """A repeat is answered as the request was: what it is told may be as old as the request's first attempt."""
         repeated, first = self._parts.pop("repeated", []), self._parts.pop("first", [])
         wanted = np.unique(np.concatenate([request for request, _ in repeated])) if repeated else np.zeros(0, np.int64)

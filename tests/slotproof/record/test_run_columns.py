@@ -113,13 +113,44 @@ def test_what_a_repeat_is_told_may_be_as_old_as_the_first_attempt(tmp_path: Path
 
 @pytest.mark.parametrize("outcome", ["taken", "none", "unknown"])
 def test_what_the_service_withdrew_before_anyone_was_told_is_no_booking(tmp_path: Path, outcome: str) -> None:
-    """It overlaps a confirmed one for a moment, and the other way round it may explain a refusal."""
+    """It overlaps a confirmed one for a moment, and the other way round it explains a refusal."""
     builder = RecordBuilder().book(start="10:00", at=(0, 10)).stands(1, at=5)
     builder.book(start="10:15", at=(20, 60), outcome=outcome).stands(2, at=30)
     builder.stands(2, at=55, state="cancelled", actor="service").book(start="10:45", at=(40, 50), outcome="taken")
     result = check_run_folder(_folder(tmp_path, builder.build()))
     assert not result.findings
-    assert "replies" in {each.resource for each in result.not_decided}
+    assert "replies" not in {each.resource for each in result.not_decided}
+
+
+@pytest.mark.parametrize(
+    ("start", "at", "kinds"),
+    [
+        ("10:30", (40, 50), []),  # ran beside it, and overlaps its range
+        ("10:30", (160, 170), [FindingKind.FALSE_REFUSAL]),  # later
+        ("11:00", (40, 50), [FindingKind.FALSE_REFUSAL]),  # another range
+    ],
+)
+def test_a_withdrawn_row_explains_the_refusals_of_its_time_and_range(
+    tmp_path: Path, start: str, at: tuple[float, float], kinds: list[FindingKind]
+) -> None:
+    builder = RecordBuilder().book(start="10:15", at=(20, 58), outcome="none").stands(1, at=30)
+    builder.stands(1, at=55, state="cancelled", actor="service").book(start=start, at=at, outcome="taken")
+    assert _kinds(_folder(tmp_path, builder.build())) == kinds
+
+
+def test_a_withdrawn_row_does_not_explain_why_its_own_request_was_refused(tmp_path: Path) -> None:
+    builder = RecordBuilder().book(start="10:15", at=(20, 60), outcome="taken").stands(1, at=30)
+    builder.stands(1, at=55, state="cancelled", actor="service")
+    assert _kinds(_folder(tmp_path, builder.build())) == [FindingKind.FALSE_REFUSAL]
+
+
+@pytest.mark.parametrize(("gone_s", "kinds"), [(370, []), (170, [FindingKind.FALSE_REFUSAL])])
+def test_a_row_that_goes_later_than_its_caller_was_told_explains_refusals_until_then(
+    tmp_path: Path, gone_s: float, kinds: list[FindingKind]
+) -> None:
+    builder = RecordBuilder().book(start="10:00", at=(0, 10)).stands(1, at=5).cancel(1, at=(50, 60))
+    builder.stands(1, at=gone_s, state="cancelled").book(start="10:00", at=(365, 380), outcome="taken")
+    assert _kinds(_folder(tmp_path, builder.build())) == kinds
 
 
 @pytest.mark.parametrize("outcome", ["taken", "none"])

@@ -12,12 +12,13 @@ from slotproof.record.columns import HistoryColumns
 
 def count_exercised(history: HistoryColumns) -> dict[str, int]:
     """How many confirmed bookings and cancels, refusals, and unknown outcomes there were."""
-    kinds = history.function.astype(np.int16) * len(words.REPLIES) + history.reply
-    counts = np.bincount(kinds, minlength=len(words.FUNCTIONS) * len(words.REPLIES))
-    outcomes = counts.reshape(len(words.FUNCTIONS), len(words.REPLIES))
+    replies = len(words.REPLIES) + 1
+    kinds = history.function.astype(np.int16) * replies + history.reply
+    outcomes = np.bincount(kinds, minlength=len(words.FUNCTIONS) * replies).reshape(len(words.FUNCTIONS), replies)
+    conflicts = outcomes[words.BOOK, [words.CONFLICT, words.EXPLAINED]].sum() + outcomes[words.MOVE, words.CONFLICT]
     return {
         "booked": int(outcomes[words.BOOK, words.OK]),
-        "conflicts": int(outcomes[words.BOOK, words.CONFLICT] + outcomes[words.MOVE, words.CONFLICT]),
+        "conflicts": int(conflicts),
         "unknown": int(outcomes[:, words.INFO].sum()),
         "cancelled": int(outcomes[words.CANCEL, words.OK]),
     }

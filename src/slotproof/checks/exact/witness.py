@@ -1,8 +1,8 @@
 """From an impossible history to a minimal set of ops that is impossible by itself.
 
-What a witness leaves out of a booking it names counts as unknown: a begin or end that may be at any time. So a booking
-that is left out of the reasoning may still explain a refusal, and each op that stays is one without which the others
-could be explained.
+What a witness leaves out of a booking it names counts as unknown: a begin or end that may be at any time. A refusal
+names every booking that may have been what it was refused for. So a booking that is left out of the reasoning may still
+explain a refusal, and each op that stays is one without which the others could be explained.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from slotproof.checks.exact.greedy import book_unit, end_unit, read_unit
-from slotproof.checks.exact.model import BEFORE, END_UNKNOWN, Booking, Group, Role, Unit
+from slotproof.checks.exact.model import (
+    BEFORE,
+    END_UNKNOWN,
+    Booking,
+    Claim,
+    Group,
+    Reader,
+    Role,
+    Unit,
+    overlap,
+)
 
 LARGEST = 150
 """Sets of more units are given as they are."""
@@ -60,8 +70,17 @@ def named(group: Group, units: Iterable[Unit]) -> frozenset[str]:
     ids |= {
         booking.id for booking in group.bookings if any(Unit(Role.MOVE, move.op) in units for move in booking.moves)
     }
-    ids |= {reader.id for reader in group.readers if reader.id is not None and read_unit(reader) in units}
+    readers = [reader for reader in group.readers if read_unit(reader) in units]
+    ids |= {reader.id for reader in readers if reader.id is not None}
+    refusals = [reader for reader in readers if reader.claim in (Claim.HELD, Claim.HELD_BY_OTHER)]
+    ids |= {booking.id for booking in group.bookings if any(_may_explain(booking, each) for each in refusals)}
     return frozenset(ids & {booking.id for booking in group.bookings})
+
+
+def _may_explain(booking: Booking, refusal: Reader) -> bool:
+    ranges = [booking.range, *(move.to for move in booking.moves)]
+    there = booking.begin_since <= refusal.until and refusal.since <= booking.end_until
+    return there and booking.id != refusal.id and any(overlap(each, refusal.range) for each in ranges)
 
 
 def restrict(group: Group, units: frozenset[Unit], ids: frozenset[str]) -> Group:
