@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.checker import Cell, measure_command, print_line
+from benchmarks.plants import with_double_booking
 from benchmarks.run_folders import write_run_folder
-from benchmarks.traffic import CANCEL, Load, Traffic, true_traffic, with_double_booking
+from benchmarks.traffic import CANCEL, Load, Traffic, true_traffic
 
 _LOADS = (
     Load(1_000, 1, 4),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from benchmarks.plants import with_double_booking
 from benchmarks.traffic import (
     BOOK,
     CANCEL,
@@ -25,7 +26,6 @@ from benchmarks.traffic import (
     Rows,
     Traffic,
     true_traffic,
-    with_double_booking,
 )
 from numpy.typing import NDArray
 

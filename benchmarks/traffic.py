@@ -3,14 +3,14 @@
 Per slot, clients in a closed loop, as in the checker's tests: 45 % book, 30 % read, 25 % cancel; an op lasts 1 to 100
 ticks, its client then waits 1 to 3, and it happens at one instant of its interval. Only a booking whose caller has been
 answered is cancelled: before that nobody knows its number. A history is true by construction:
-every reply follows from the ops that happened before it. `with_double_booking` spoils one.
+every reply follows from the ops that happened before it. `plants` spoils one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,65 +249,3 @@ def _one_slot(kinds: list[int], since: list[int], until: list[int]) -> tuple[lis
             told.append(NOT_HELD)
             subjects.append(gone)
     return told, subjects
-
-
-def with_double_booking(traffic: Traffic) -> Traffic:
-    """The same, with one more booking: confirmed while another was certainly held, and cancelled before that one was.
-
-    It lies in the middle, in time, of all bookings that were certainly held for a while; where none was, as with
-    hundreds of clients on one slot, two come after everything else.
-    """
-    ops = traffic.ops
-    known_ends = np.full(int(ops.request.max()) + traffic.load.slots + 1, NEVER, np.int64)
-    confirmed = (ops.kind == BOOK) & (ops.reply == OK)
-    known_ends[ops.request[confirmed]] = ops.complete_ns[confirmed]
-    cancels = np.flatnonzero((ops.kind == CANCEL) & (ops.reply == OK))
-    began = known_ends[ops.booking[cancels]]
-    # A lost cancel of the same booking may have ended it earlier.
-    lost = ops.booking[(ops.kind == CANCEL) & (ops.reply == UNKNOWN)]
-    sole = ~np.isin(ops.booking[cancels], lost)
-    certain = np.flatnonzero(sole & (began != NEVER) & (ops.invoke_ns[cancels] - began >= TICK_NS))
-    unused = int(ops.request.max()) + traffic.load.slots + 1
-    if certain.size:
-        middle = certain[np.argsort(began[certain], kind="stable")[certain.size // 2]]
-        spans = [(int(began[middle]), int(ops.slot[cancels[middle]]))]
-    else:
-        last = int(ops.complete_ns.max())
-        spans = [(last, 0), (last + TICK_NS // 8, 0)]
-    return _with_bookings(traffic, spans, unused)
-
-
-def _with_bookings(traffic: Traffic, spans: list[tuple[int, int]], unused: int) -> Traffic:
-    """Confirmed bookings that are cancelled again within a tick of (began_ns, slot)."""
-    step = TICK_NS // 4
-    began = np.array([at for at, _ in spans], np.int64)
-    slot = np.array([slot for _, slot in spans], np.int32)
-    request = unused + 2 * np.arange(len(spans), dtype=np.int64)
-    process = (int(traffic.ops.process.max()) + 1 + np.arange(len(spans))).astype(np.int32)
-    ones = np.ones(len(spans), np.int8)
-    invoked = np.concatenate([began + 1, began + 2 * step])
-    added = Ops(
-        request=np.concatenate([request, request + 1]),
-        slot=np.tile(slot, 2),
-        process=np.tile(process, 2),
-        kind=np.concatenate([BOOK * ones, CANCEL * ones]),
-        reply=np.tile(OK * ones, 2),
-        booking=np.concatenate([np.full(len(spans), NOBODY), request]),
-        invoke_ns=invoked,
-        complete_ns=invoked + step // 4,
-    )
-    both = _joined(traffic.ops, added)
-    order = np.argsort(both.invoke_ns, kind="stable")
-    ops = Ops(**{field.name: getattr(both, field.name)[order] for field in fields(Ops)})
-    rows = _joined(traffic.rows, Rows(request, slot, began + 1, began + 2 * step))
-    return Traffic(traffic.load, ops, rows)
-
-
-_Columns = TypeVar("_Columns", Ops, Rows)
-
-
-def _joined(first: _Columns, second: _Columns) -> _Columns:
-    together = {
-        field.name: np.concatenate([getattr(first, field.name), getattr(second, field.name)]) for field in fields(first)
-    }
-    return type(first)(**together)

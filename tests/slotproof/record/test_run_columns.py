@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from benchmarks.plants import PLANTS, with_bugs, with_double_booking
 from benchmarks.run_folders import write_run_folder
-from benchmarks.traffic import Load, true_traffic, with_double_booking
+from benchmarks.traffic import Load, true_traffic
 from tests.slotproof.checks.exact.alone import alone, requests
 from tests.slotproof.checks.exact.brute_force import explains
 
@@ -205,32 +206,52 @@ def test_large_true_traffic_passes_and_a_planted_double_booking_is_found(
 
 @pytest.mark.parametrize("clients", [4, 16, 64, 256])
 @pytest.mark.parametrize("unknown", [0.0, 0.05])
-def test_a_double_booking_among_100_000_ops_has_a_witness_that_proves_it_alone(
+def test_bugs_among_100_000_ops_are_found_with_witnesses_that_prove_them_alone(
     tmp_path: Path, clients: int, unknown: float
 ) -> None:
-    write_run_folder(with_double_booking(true_traffic(Load(100_000, 100, clients, unknown))), tmp_path / "run")
-    folder = RunFolder(tmp_path / "run")
+    _finds_all_bugs(tmp_path, Load(100_000, 100, clients, unknown))
+
+
+@pytest.mark.parametrize(("slots", "clients", "unknown"), [(10_000, 4, 0.05), (100, 64, 0.0), (100, 256, 0.01)])
+def test_bugs_among_a_million_ops_are_found(tmp_path: Path, slots: int, clients: int, unknown: float) -> None:
+    _finds_all_bugs(tmp_path, Load(1_000_000, slots, clients, unknown))
+
+
+def _finds_all_bugs(path: Path, load: Load) -> None:
+    write_run_folder(with_bugs(true_traffic(load)), path / "run")
+    folder = RunFolder(path / "run")
     findings = check_run_folder(folder).findings
-    assert FindingKind.DOUBLE_BOOKING in {finding.kind for finding in findings}
+    assert {finding.kind for finding in findings} >= set(PLANTS)
     columns = read_run_history(folder).columns
     for finding in findings:
-        assert len(finding.ops) <= 4
         history = _about(columns, finding)
+        assert len(requests(history, finding)) <= 4, finding
         assert not explains(alone(history, finding)), finding
         for part in requests(history, finding):
             assert explains(alone(history, finding, part)), (finding, part)
 
 
 def _about(columns: HistoryColumns, finding: HistoryFinding) -> History:
-    """The finding's ops, and everything that names its bookings."""
+    """The finding's ops, and everything that names its bookings, in the small numbers that the brute force knows: times
+    by their rank, ranges from 0."""
     codes = [code for code, name in enumerate(columns.names) if name in finding.bookings]
     assert columns.ledger is not None
-    rows = np.flatnonzero(np.isin(columns.booking, codes) | np.isin(columns.op, finding.ops))
+    ops = columns.rows(np.flatnonzero(np.isin(columns.booking, codes) | np.isin(columns.op, finding.ops)))
     ledger = columns.ledger_rows(np.flatnonzero(np.isin(columns.ledger.booking, codes)))
-    zero = columns.rows(rows)[0].start or 0  # the brute force knows small ranges only
+    times = sorted({op.invoke_ns for op in ops} | {op.complete_ns for op in ops if op.complete_ns is not None})
+    rank = {time: number for number, time in enumerate(times)}
+    zero = ops[0].start or 0
     return History(
         tuple(
-            replace(op, start=op.start - zero, end=op.end - zero) for op in columns.rows(rows) if op.start and op.end
+            replace(
+                op,
+                start=op.start - zero,
+                end=op.end - zero,
+                invoke_ns=rank[op.invoke_ns],
+                complete_ns=None if op.complete_ns is None else rank[op.complete_ns],
+            )
+            for op in ops
+            if op.start and op.end
         ),
         tuple(replace(row, start=row.start - zero, end=row.end - zero) for row in ledger if row.start and row.end),
     )

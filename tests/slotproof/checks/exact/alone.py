@@ -13,7 +13,7 @@ from slotproof.checks.exact import HistoryFinding
 from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
 
 _LONG_AGO = -(10**6)
-_INVENTED = 10**6
+_INVENTED = 10**15
 """Numbers from here on are of ops that stand for a row which nobody asked for."""
 
 

@@ -113,8 +113,12 @@ def test_a_correct_calendar_of_a_trial_s_size_is_decided_and_passes(name: str, u
         assert result.verdict is Verdict.PASS, result
 
 
-def test_swapped_moves_are_found_among_many_that_are_in_order() -> None:
-    """Each booking moves to a range of its own, one after the other; two of them swap at one time."""
+@pytest.mark.parametrize("bookings", [60, 500, 50_000])
+def test_swapped_moves_are_found_among_many_that_are_in_order(bookings: int) -> None:
+    """Each booking moves to a range of its own, one after the other; two of them swap at one time.
+
+    Up to 500 each moves to where the one before it was; of more, each has two ranges that nobody else wants.
+    """
     ops: list[HistoryOp] = []
     rows: list[RestRow] = []
 
@@ -135,12 +139,13 @@ def test_swapped_moves_are_found_among_many_that_are_in_order() -> None:
         ops.extend([HistoryOp(len(ops) + 1, Function.BOOK, Reply.OK, at, at + 2, "s0", name, *span), move])
         rows.append(RestRow("s0", name, RestState.LIVE, *target))
 
-    for number in range(60):
-        booked(f"m{number}", number, number - 1, 20 * number)
+    for number in range(bookings):
+        place = number if bookings <= 500 else 2 * number + 200
+        booked(f"m{number}", place, place - 1, 20 * number)
     in_order = History(tuple(ops), tuple(rows))
     assert not check_history(in_order).findings
-    booked("x", 100, 101, 5000)
-    booked("y", 101, 100, 5000)
+    booked("x", -100, -101, 5000)
+    booked("y", -101, -100, 5000)
     [finding] = check_history(History(tuple(ops), tuple(rows))).findings
     assert finding.kind is FindingKind.IMPOSSIBLE_MOVES
     assert set(finding.bookings) == {"x", "y"}
