@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pyarrow as pa
 
@@ -44,3 +46,14 @@ def dictionary(values: Ints) -> tuple[Ints, Ints]:
     column = pa.Array.from_buffers(pa.type_for_alias(plain.dtype.name), len(plain), [None, pa.py_buffer(plain)])
     encoded = column.dictionary_encode()
     return numbers(encoded.dictionary), numbers(encoded.indices)
+
+
+def release_unused() -> None:
+    """Memory that was used batch by batch goes back to the system, before the large columns are made.
+
+    Both allocators keep what was freed in small pieces: at ten million ops a third of the process.
+    """
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it; others have no such hoard
+    if trim is not None:
+        trim(0)

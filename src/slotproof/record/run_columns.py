@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from slotproof.record import columns as words
 from slotproof.record.arrow_files import Batches
-from slotproof.record.arrow_numbers import SKIP, lookup, numbers
+from slotproof.record.arrow_numbers import SKIP, lookup, numbers, release_unused
 from slotproof.record.columns import END_UNKNOWN, NONE, Codes, HistoryColumns, Ints, LedgerColumns, Words
 from slotproof.record.run_codes import PlaceCodes, RequestCodes
 from slotproof.record.run_holds import Holds, Refusals, explained
@@ -29,6 +30,7 @@ _OPS = (
     "op", "request", "attempt", "actor", "kind", "outcome", "person", "start_s", "end_s", "to_start_s", "to_end_s",
     "offered_start_s", "booking", "invoke_ns", "complete_ns",
 )  # fmt: skip
+_FIRST_ATTEMPTS = ("request", "attempt", "invoke_ns")
 _FUNCTIONS = {Kind.BOOK: words.BOOK, Kind.CANCEL: words.CANCEL, Kind.MOVE: words.MOVE, Kind.AVAILABILITY: words.FREE}
 _REPLIES = {
     (words.BOOK, Outcome.OK): words.OK,
@@ -61,12 +63,17 @@ def read_run_history(folder: RunFolder, *, staleness_ns: int = 0) -> RunHistory:
     Raises:
         RecordError: a file is not what its name says.
     """
-    files = [Batches(path, OPS, "ops", _OPS) for path in sorted(folder.record.glob("ops-*.arrow"))]
+    paths = sorted(folder.record.glob("ops-*.arrow"))
+    files = [Batches(path, OPS, "ops", _OPS) for path in paths]
     ops = _Ops(staleness_ns)
-    for file in files:
-        ops.read(file)
+    ops.read(chain.from_iterable(files))
+    ops.widen_repeats(batch for path in paths for batch in Batches(path, OPS, "ops", _FIRST_ATTEMPTS))
+    release_unused()
     database, calendar = (_rest_in(folder.ledger / f"{name}.arrow", ops.places) for name in ("database", "calendar"))
-    return RunHistory(_history(ops, database, calendar), bool(files) and all(file.complete for file in files))
+    columns = _history(ops, database, calendar)
+    del ops, database, calendar
+    release_unused()
+    return RunHistory(columns, bool(files) and all(file.complete for file in files))
 
 
 def history_of_tables(
@@ -74,7 +81,9 @@ def history_of_tables(
 ) -> HistoryColumns:
     """The same for tables in memory (`schemas.OPS`, `schemas.LEDGER`); a ledger is None when it was not read."""
     taken = _Ops(staleness_ns)
-    taken.read(ops.unify_dictionaries().to_batches())
+    batches = ops.unify_dictionaries().to_batches()
+    taken.read(batches)
+    taken.widen_repeats(batches)
     tables = (database, calendar)
     rests = (None if each is None else rest_of(each.to_batches(), taken.places) for each in tables)
     return _history(taken, *rests)
@@ -90,7 +99,6 @@ def _rest_in(path: Path, places: PlaceCodes) -> Rest | None:
 
 
 def _history(ops: _Ops, database: Rest | None, calendar: Rest | None) -> HistoryColumns:
-    ops.widen_repeats()
     known = [ledger for ledger in (database, calendar) if ledger is not None]
     told, gone = ops.told_requests(), ops.told_gone()
     holds = [each.set_withdrawn_aside(told) for each in known] + [each.lingering(*gone) for each in known]
@@ -158,8 +166,6 @@ class _Ops:
         )
         again = placed & (numbers(batch.column("attempt"))[chosen] > 1) & (reply != words.OK) & (reply != words.INFO)
         self._parts.setdefault("repeated", []).append((request[again], again[placed]))
-        first = placed & (numbers(batch.column("attempt"))[chosen] == 1)
-        self._parts.setdefault("first", []).append((request[first], invoke[first]))
 
     def _take_reads(self, batch: pa.RecordBatch, rows: Ints) -> None:
         """One claim for each time that the reply offered; all are as long as the range that the op names."""
@@ -254,16 +260,20 @@ class _Ops:
             ledger=ledger,
         )
 
-    def widen_repeats(self) -> None:
-        """A repeat is answered as the request was: what it is told may be as old as the request's first attempt."""
-        repeated, first = self._parts.pop("repeated", []), self._parts.pop("first", [])
+    def widen_repeats(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """A repeat is answered as the request was: what it is told may be as old as the request's first attempt.
+
+        `batches`: the same ops once more; read only if there are repeats.
+        """
+        repeated = self._parts.pop("repeated", [])
         wanted = np.unique(np.concatenate([request for request, _ in repeated])) if repeated else np.zeros(0, np.int64)
         if not wanted.size:
             return
         since = np.full(len(wanted), END_UNKNOWN, np.int64)
-        for request, invoke in first:
+        for batch in batches:
+            request, invoke = numbers(batch.column("request")), numbers(batch.column("invoke_ns"))
             at = np.minimum(np.searchsorted(wanted, request), len(wanted) - 1)
-            same = wanted[at] == request
+            same = (wanted[at] == request) & (numbers(batch.column("attempt")) == 1)
             np.minimum.at(since, at[same], invoke[same])
         for (request, rows), invoke in zip(repeated, self._parts["invoke"], strict=True):
             if request.size:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from slotproof.record.arrow_numbers import is_word, numbers
+from slotproof.record.arrow_numbers import is_word, numbers, release_unused
 from slotproof.record.columns import NONE, Codes, Flags, Ints, LedgerColumns
 from slotproof.record.run_codes import PlaceCodes, RequestCodes
 from slotproof.record.run_holds import Holds
@@ -94,7 +94,7 @@ def rest_of(batches: Iterable[pa.RecordBatch], places: PlaceCodes) -> Rest:
     joined = (asked != NONE) & ~from_elsewhere
     rest = Rest(asked, live[last], pending[last], by_service[last], joined, place[last], since_ns, at_ns[last])
     del row, request, live, pending, by_service, external, place, at_ns
-    pa.default_memory_pool().release_unused()  # what comes next is numpy's
+    release_unused()
     return rest
 
 

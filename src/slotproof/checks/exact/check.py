@@ -146,7 +146,7 @@ def _slot_suspects(settled: Settled, clusters: Clusters, of_booking: Ints, cap: 
     number = np.full(len(clusters.is_slot) + 1, NONE, np.int32)  # one more, so that NONE finds NONE
     number[slots] = np.arange(len(slots))
     of_code = number[of_booking]
-    codes = np.flatnonzero(of_code != NONE)
+    codes = np.flatnonzero(of_code != NONE).astype(np.int32)
     bookings = SlotBookings(
         of_code[codes],
         settled.begin_since[codes],
@@ -158,7 +158,7 @@ def _slot_suspects(settled: Settled, clusters: Clusters, of_booking: Ints, cap: 
     place_in[codes] = np.arange(len(codes))
     of_reader = number[reader_clusters(settled, clusters, of_booking)]
     of_reader[np.append(clusters.tainted[slots], True)[of_reader]] = NONE  # NONE finds the last one
-    chosen = np.flatnonzero(of_reader != NONE)
+    chosen = np.flatnonzero(of_reader != NONE).astype(np.int32)
     rows, history = settled.readers.row[chosen], settled.history
     readers = SlotReaders(
         settled.readers.claim[chosen],

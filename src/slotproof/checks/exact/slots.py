@@ -49,7 +49,7 @@ class Components:
     first and last are numbers of `origin`: one may be of many components.
     """
 
-    slot: Ints
+    slot: Numbers
     has_left: Flags
     has_right: Flags
     forward: tuple[Ints, Ints]
@@ -138,7 +138,7 @@ class _Slots:
         self._contradictions = np.flatnonzero(contradicts)
         self._inverted = np.flatnonzero(~forward & ~contradicts)
         chosen = np.flatnonzero(forward)
-        order = chosen[np.lexsort((cs[chosen], be[chosen]))]
+        order = chosen[np.lexsort((cs[chosen], be[chosen]))].astype(np.int32)
         self._order = order
         self._window = (cs[self._inverted], be[self._inverted])
         self._inverted_slot = bookings.slot[self._inverted]
@@ -146,8 +146,8 @@ class _Slots:
         self._slot = bookings.slot[order]
         self._bs, self._be, self._cs, self._ce = bs[order], be[order], cs[order], ce[order]
         del bs, be, cs, ce
-        self._position = np.full(len(bookings.slot), -1, np.int64)
-        self._position[order] = np.arange(len(order))
+        self._position = np.full(len(bookings.slot), -1, np.int32)
+        self._position[order] = np.arange(len(order), dtype=np.int32)
         self._starts = np.searchsorted(self._slot, np.arange(slots + 1))
         self._bad = np.zeros(slots, np.bool_)
         self._bad[bookings.slot[self._contradictions]] = True
@@ -201,7 +201,7 @@ class _Slots:
         """The gap before forward booking j is j + slot; the last one of each slot is open."""
         count = len(self._order)
         gaps = count + self._slots
-        self._at = np.arange(count) + self._slot
+        self._at = np.arange(count, dtype=np.int32) + self._slot.astype(np.int32)
         """Gap before each forward booking."""
         edge = np.arange(self._slots, dtype=np.int64) * self._timeline.span
         firsts = self._starts[:-1] + np.arange(self._slots)
@@ -213,7 +213,7 @@ class _Slots:
         self._high = np.empty(gaps, np.int64)
         self._high[lasts] = edge + self._timeline.beyond
         self._high[self._at] = self._be
-        self._gap_slot = np.repeat(np.arange(self._slots), lasts - firsts + 1)
+        self._gap_slot = np.repeat(np.arange(self._slots, dtype=np.int32), lasts - firsts + 1)
         self._hi = self._high.copy()
         self._gam = np.empty(gaps, np.int64)
         self._gam[firsts] = edge
@@ -300,11 +300,11 @@ class _Slots:
         )
         answers.refused = which[apart][may_span]
 
-    def may_span(self, at: Ints, since: Ints, until: Ints) -> Flags:
+    def may_span(self, at: Numbers, since: Ints, until: Ints) -> Flags:
         """Whether the forward bookings may have held from before `since` until after `until`."""
         return (self._bs[at] < since) & (until < self._ce[at])
 
-    def gap_before(self, at: Ints) -> Ints:
+    def gap_before(self, at: Numbers) -> Numbers:
         return self._at[at]
 
     def _fixpoint(self, conditions: _Conditions) -> Flags:
@@ -401,14 +401,14 @@ class _Conditions:
         self.held_gap: list[Ints] = []
         self.held_since: list[Ints] = []
         self.held_until: list[Ints] = []
-        self._spans: list[tuple[Ints, Ints, Ints, Ints]] = []
+        self._spans: list[tuple[Numbers, Ints, Ints, Ints]] = []
         self._noted: list[tuple[Ints, Ints]] = []
 
     def note(self, gap: Ints, tags: Ints) -> None:
         """These are not certainly right, and concern these gaps."""
         self._noted.append((gap.astype(np.int32), tags.astype(np.int32)))
 
-    def add_spanning(self, at: Ints, since: Ints, until: Ints, tags: Ints, slots: _Slots) -> None:
+    def add_spanning(self, at: Numbers, since: Ints, until: Ints, tags: Ints, slots: _Slots) -> None:
         """Left out where the booking cannot have spanned the interval."""
         spans = slots.may_span(at, since, until)
         self._spans.append((slots.gap_before(at[spans]), since[spans], until[spans], tags[spans]))

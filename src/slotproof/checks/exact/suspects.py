@@ -15,7 +15,7 @@ from slotproof.checks.exact.model import Booking, Group, Reader
 from slotproof.checks.exact.settle import HELD_BY, Settled
 from slotproof.checks.exact.slot import Decision
 from slotproof.checks.exact.slots import Components, SlotAnswers, SlotBookings, SlotReaders
-from slotproof.record.columns import Ints
+from slotproof.record.columns import Ints, Numbers
 
 _LARGEST_WHOLE = 20_000
 """Slots of more bookings and readers are not searched as a whole: the search would end at its cap."""
@@ -34,8 +34,8 @@ def suspects(
     answers: SlotAnswers,
     bookings: SlotBookings,
     readers: SlotReaders,
-    codes: Ints,
-    chosen: Ints,
+    codes: Numbers,
+    chosen: Numbers,
     cap: int,
 ) -> Iterator[Suspects]:
     """`codes`: booking code of each index in `bookings`; `chosen`: index into the settled readers of each reader."""
@@ -156,7 +156,7 @@ class _Maker:
     """Makes objects of indices, each once."""
 
     def __init__(
-        self, settled: Settled, bookings: SlotBookings, readers: SlotReaders, codes: Ints, chosen: Ints
+        self, settled: Settled, bookings: SlotBookings, readers: SlotReaders, codes: Numbers, chosen: Numbers
     ) -> None:
         self._settled = settled
         self._bookings = bookings
