@@ -222,14 +222,16 @@ class _Slots:
         self._begin[lasts] = edge
         self._begin[self._at] = self._bs
 
-    def _sorted(self, which: Ints) -> tuple[Ints, Ints, Ints]:
+    def _sorted(self, which: Ints) -> tuple[Numbers, Ints, Ints]:
         """Readers of slots that can still be explained, in order of (slot, since), so that searches run in order."""
         readers = self._readers
-        which = which[~self._bad[readers.slot[which]]]
+        which = which[~self._bad[readers.slot[which]]].astype(np.int32)
         since = self._timeline.keys(readers.slot[which], readers.since[which])
         order = np.argsort(since, kind="stable")
         which = which[order]
-        return which, since[order], self._timeline.keys(readers.slot[which], readers.until[which])
+        since = since[order]
+        del order  # there may be millions
+        return which, since, self._timeline.keys(readers.slot[which], readers.until[which])
 
     def _place_free(self, conditions: _Conditions, which: Ints, answers: SlotAnswers) -> None:
         which, since, until = self._sorted(which)
