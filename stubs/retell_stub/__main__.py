@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 from calcom_stub.command_line import add_listener_options, open_sockets
 from calcom_stub.serving import Listener, run
-from retell_stub.apps import api_app, control_app
-from retell_stub.calls import Calls
+from retell_stub.stub import RetellStub
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,9 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sockets = open_sockets(options)
     except OSError as error:
         parser.error(str(error))
-    calls = Calls()
+    stub = RetellStub(options.api_key)
     run(
-        [Listener(api_app(calls, options.api_key), sockets.api), Listener(control_app(calls), sockets.control)],
+        [Listener(stub.api, sockets.api), Listener(stub.control, sockets.control)],
         on_serving=lambda: sockets.announce("retell_stub"),
     )
     return 0
