@@ -19,17 +19,17 @@ from starlette.routing import Route
 
 from calcom_stub import legacy
 from calcom_stub.auth import Keyring
-from calcom_stub.behaviours import Endpoint
+from calcom_stub.behaviours import Endpoint, Kind, SpoiltReplyError
 from calcom_stub.calendar import Booking, Calendar
 from calcom_stub.drafts import draft_of
 from calcom_stub.envelopes import cannot, error_reply, success
-from calcom_stub.errors import ApiError, RawApiError, bad_request
+from calcom_stub.errors import ApiError, RawApiError, bad_request, throttled
 from calcom_stub.listing import Page, select
-from calcom_stub.operations import Operations, RescheduleRequest, found
+from calcom_stub.operations import TAKEN, Operations, RescheduleRequest, found
 from calcom_stub.queries import list_query, slot_query
 from calcom_stub.slots import free_slots
 from calcom_stub.trace import RequestTrace, Tracer, trace_id_of
-from calcom_stub.validation import valid_cancel, valid_create, valid_reschedule
+from calcom_stub.validation import valid_cancel, valid_create, valid_decline, valid_reschedule
 from calcom_stub.versions import BOOKINGS, SLOTS, requested_version
 from calcom_stub.views import booking_view, created_view
 from calcom_stub.wire_time import parse_instant
@@ -63,9 +63,12 @@ class Api:
                 Route("/v2/bookings/{uid}", self._get, methods=["GET"]),
                 Route("/v2/bookings/{uid}/cancel", self._cancel, methods=["POST"]),
                 Route("/v2/bookings/{uid}/reschedule", self._reschedule, methods=["POST"]),
+                Route("/v2/bookings/{uid}/confirm", self._confirm, methods=["POST"]),
+                Route("/v2/bookings/{uid}/decline", self._decline, methods=["POST"]),
             ],
             exception_handlers={
                 ApiError: _api_error,
+                SpoiltReplyError: _spoilt,
                 HTTPException: _no_route,
                 ClientDisconnect: _client_gone,
                 Exception: _unmapped_error,
@@ -141,6 +144,24 @@ class Api:
         move = self._operations.reschedule(request.path_params["uid"], wish, trace)
         return success(created_view(await self._change(request, move, trace)), status=201)
 
+    async def _confirm(self, request: Request) -> Response:
+        if _is_legacy(request):
+            raise cannot(request)
+        self._keyring.required(request.headers)
+        trace = self._trace(request)
+        confirm = self._operations.confirm(request.path_params["uid"], trace)
+        return success(booking_view(await self._change(request, confirm, trace)))
+
+    async def _decline(self, request: Request) -> Response:
+        body = await _json_body(request)
+        if _is_legacy(request):
+            raise cannot(request)
+        self._keyring.required(request.headers)
+        reason = valid_decline(body).get("reason")
+        trace = self._trace(request)
+        decline = self._operations.decline(request.path_params["uid"], reason, trace)
+        return success(booking_view(await self._change(request, decline, trace)))
+
     async def _change(self, request: Request, change: Coroutine[Any, Any, Booking], trace: RequestTrace) -> Booking:
         return await self._operations.run_change(change, _disconnected(request), trace)
 
@@ -181,6 +202,18 @@ async def _disconnected(request: Request) -> None:
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return error_reply(request, error)
+
+
+async def _spoilt(request: Request, error: Exception) -> Response:
+    """What a behaviour makes of the reply, whatever the operation came to."""
+    assert isinstance(error, SpoiltReplyError)
+    if error.kind is Kind.MALFORMED:
+        return Response(b'{"status":"success","data":{"id":17,"uid":"', media_type="application/json")
+    if error.kind is Kind.OK_WITH_ERROR:
+        return JSONResponse(bad_request(TAKEN).body(request.url.path))
+    if error.status == 429:
+        return error_reply(request, throttled())
+    return error_reply(request, RawApiError(error.status or 500, "Internal server error"))
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -52,6 +52,8 @@ class Draft:
     guests: tuple[str, ...] = ()
     location: str | None = None
     responses: Mapping[str, Any] = field(default_factory=dict)
+    external: bool = False
+    """Made by somebody who works directly in the calendar."""
 
     @property
     def host(self) -> Host:
@@ -114,7 +116,7 @@ class Calendar:
         self._bookings: dict[str, Booking] = {}
         self._uids_by_attendee: defaultdict[str, list[str]] = defaultdict(list)
         self._live_by_host: defaultdict[int, list[tuple[datetime, datetime, str]]] = defaultdict(list)
-        self._slot_keys: set[tuple[int, datetime, datetime]] = set()
+        self._slot_keys: dict[tuple[int, datetime, datetime], str] = {}
         self._longest = timedelta(0)
         self._live_count = 0
 
@@ -136,9 +138,34 @@ class Calendar:
         opens, closes = host.opening_hours(start.astimezone(host.zone).date())
         return opens <= start and end <= closes and not self._overlaps(host, start, end, ignoring)
 
+    def overlapping(self, host: Host, start: datetime, end: datetime) -> Booking | None:
+        """The first live booking of the host in that time."""
+        found = (booking for _, _, uid in self._live_by_host[host.user_id] if (booking := self._bookings[uid]))
+        return next((booking for booking in found if booking.start < end and booking.end > start), None)
+
+    def of_attendee_at(self, draft: Draft) -> Booking | None:
+        """The live booking that the same attendee has of the same event type at the same start."""
+        own = (self._bookings[uid] for uid in self._uids_by_attendee.get(draft.attendee.email, ()))
+        wanted = (draft.event_type.id, draft.start)
+        return next((each for each in own if each.status.is_live and _of(each) == wanted), None)
+
     def insert(self, draft: Draft, now: datetime) -> Booking:
-        """Adds an accepted booking without looking at overlaps. Raises SlotKeyTakenError."""
+        """Adds a booking without looking at overlaps: pending where the event type wants a confirmation, else accepted.
+
+        Only accepted ones have the unique key (section 1.11). Raises SlotKeyTakenError.
+        """
         return self._add(draft, now)
+
+    def confirm(self, uid: str, now: datetime) -> Booking:
+        """A pending booking is accepted: no overlap is looked for and no key is set (section 1.11)."""
+        booking = self._bookings[uid]
+        self._bookings[uid] = replace(booking, status=BookingStatus.ACCEPTED, updated_at=now)
+        return self._bookings[uid]
+
+    def decline(self, uid: str, reason: str | None, now: datetime) -> Booking:
+        """A pending booking is rejected, and its time is free again."""
+        booking = replace(self._bookings[uid], updated_at=now, cancellation_reason=reason)
+        return self._end(booking, BookingStatus.REJECTED)
 
     def cancel(self, uid: str, reason: str | None, now: datetime) -> Booking | None:
         """The cancelled row; None when it was not live any more, which changes nothing."""
@@ -157,8 +184,8 @@ class Calendar:
         """
         old = self._bookings[uid]
         draft = old.draft.at(start)
-        onto_itself = old.status.is_live and draft.start == old.start
-        if self._slot_key(draft) in self._slot_keys and not onto_itself:
+        owner = self._slot_keys.get(self._slot_key(draft))
+        if owner is not None and not (old.status.is_live and owner == uid):
             raise SlotKeyTakenError
         if old.status.is_live:
             self._end(replace(old, updated_at=now, rescheduling_reason=reason, rescheduled_by=by))
@@ -178,19 +205,21 @@ class Calendar:
 
     def _add(self, draft: Draft, now: datetime, **origin: str | None) -> Booking:
         key = self._slot_key(draft)
-        if key in self._slot_keys:
+        status = BookingStatus.PENDING if draft.event_type.requires_confirmation else BookingStatus.ACCEPTED
+        if status is BookingStatus.ACCEPTED and key in self._slot_keys:
             raise SlotKeyTakenError
         booking_id = len(self._bookings) + 1
         booking = Booking(
             id=booking_id,
             uid=_new_uid(draft, now, booking_id),
             draft=draft,
-            status=BookingStatus.ACCEPTED,
+            status=status,
             created_at=now,
             updated_at=now,
             **origin,
         )
-        self._slot_keys.add(key)
+        if status is BookingStatus.ACCEPTED:
+            self._slot_keys[key] = booking.uid
         self._bookings[booking.uid] = booking
         self._uids_by_attendee[draft.attendee.email].append(booking.uid)
         insort(self._live_by_host[draft.host.user_id], (booking.start, booking.end, booking.uid))
@@ -198,11 +227,12 @@ class Calendar:
         self._live_count += 1
         return booking
 
-    def _end(self, booking: Booking) -> Booking:
-        """Stores the booking as cancelled and frees its time."""
-        ended = replace(booking, status=BookingStatus.CANCELLED)
+    def _end(self, booking: Booking, status: BookingStatus = BookingStatus.CANCELLED) -> Booking:
+        """Stores the booking as cancelled or rejected, and frees its time."""
+        ended = replace(booking, status=status)
         self._bookings[ended.uid] = ended
-        self._slot_keys.discard(self._slot_key(ended.draft))
+        if self._slot_keys.get(self._slot_key(ended.draft)) == ended.uid:
+            del self._slot_keys[self._slot_key(ended.draft)]
         self._live_by_host[ended.host.user_id].remove((ended.start, ended.end, ended.uid))
         self._live_count -= 1
         return ended
@@ -210,6 +240,10 @@ class Calendar:
     @staticmethod
     def _slot_key(draft: Draft) -> tuple[int, datetime, datetime]:
         return draft.host.user_id, draft.start, draft.end
+
+
+def _of(booking: Booking) -> tuple[int, datetime]:
+    return booking.draft.event_type.id, booking.start
 
 
 _BASE58 = "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"

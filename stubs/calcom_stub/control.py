@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -10,11 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from calcom_stub.behaviours import Behaviours, BehaviourSpec
-from calcom_stub.calendar import Calendar
+from calcom_stub.calendar import Attendee, Calendar, Draft
 from calcom_stub.gate import Gate
 from calcom_stub.ledger import Ledger
 from calcom_stub.operations import Operations
 from calcom_stub.rate_limit import RateLimiter
+from calcom_stub.wire_time import parse_instant
+from calcom_stub.world import World
 
 
 class Control:
@@ -26,7 +31,9 @@ class Control:
         limiter: RateLimiter,
         ledger: Ledger,
         behaviours: Behaviours,
+        world: World,
     ) -> None:
+        self._world = world
         self._calendar = calendar
         self._operations = operations
         self._gate = gate
@@ -40,6 +47,8 @@ class Control:
             routes=[
                 Route("/control/state", self._state, methods=["GET"]),
                 Route("/control/ledger", self._rows, methods=["GET"]),
+                Route("/control/bookings", self._book, methods=["POST"]),
+                Route("/control/bookings/{uid}/cancel", self._cancel, methods=["POST"]),
                 Route(behaviour, self._put_behaviour, methods=["PUT"]),
                 Route(behaviour, self._get_behaviour, methods=["GET"]),
                 Route(behaviour, self._delete_behaviour, methods=["DELETE"]),
@@ -65,6 +74,34 @@ class Control:
         if not (after.isascii() and after.isdigit()):
             return _refused("after must be a sequence number")
         return JSONResponse({"rows": list(self._ledger.rows_after(int(after)))})
+
+    async def _book(self, request: Request) -> Response:
+        """`{"event_type_id", "start", "name"?}`: somebody books directly in the calendar. 201 with the uid; 409."""
+        try:
+            draft = self._external(json.loads(await request.body()))
+        except (ValueError, TypeError, KeyError) as error:
+            return _refused(f"a booking needs a known event_type_id and a start in ISO form: {error!r}")
+        booking = await self._operations.create_externally(draft)
+        if booking is None:
+            return JSONResponse({"error": "the time is not free"}, status_code=409)
+        return JSONResponse({"uid": booking.uid}, status_code=201)
+
+    async def _cancel(self, request: Request) -> Response:
+        """Somebody cancels directly in the calendar: 204; 409 when there is no such live booking."""
+        cancelled = await self._operations.cancel_externally(request.path_params["uid"])
+        if cancelled is None:
+            return JSONResponse({"error": "no live booking has this uid"}, status_code=409)
+        return Response(status_code=204)
+
+    def _external(self, body: Mapping[str, Any]) -> Draft:
+        event_type = self._world.event_type(body["event_type_id"])
+        if event_type is None:
+            raise ValueError(f"no event type {body['event_type_id']}")
+        name = str(body.get("name", "Walk-in"))
+        attendee = Attendee(name, f"{name.lower().replace(' ', '.')}@external.example", event_type.host.time_zone)
+        # Made by a person who sees the calendar: it needs no confirmation.
+        event_type = replace(event_type, requires_confirmation=False)
+        return Draft(event_type, parse_instant(body["start"]), attendee, external=True)
 
     async def _put_behaviour(self, request: Request) -> Response:
         try:

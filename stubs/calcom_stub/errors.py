@@ -81,6 +81,12 @@ def not_found(message: str) -> ApiError:
     return ApiError(404, message)
 
 
+def throttled() -> ApiError:
+    """Section 1.9: the limit is exceeded; the headers come from the gate."""
+    text = "CustomThrottlerGuard - Too many requests. Please try again later."
+    return ApiError(429, text, code="ThrottlerException", details="Too Many Requests")
+
+
 def invalid_by_custom_pipe(problems: Sequence[ValidationProblem]) -> ApiError:
     """POST bookings, GET slots: the problems are the message."""
     return ApiError(400, problems_text(problems))

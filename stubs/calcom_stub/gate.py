@@ -13,10 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calcom_stub.auth import bearer_token
 from calcom_stub.envelopes import error_reply
-from calcom_stub.errors import ApiError
+from calcom_stub.errors import throttled
 from calcom_stub.rate_limit import RateLimiter
-
-_TOO_MANY = "CustomThrottlerGuard - Too many requests. Please try again later."
 
 
 class Gate:
@@ -39,7 +37,7 @@ class Gate:
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        app = self._app if admission.admitted else error_reply(request, _throttled())
+        app = self._app if admission.admitted else error_reply(request, throttled())
         self.requests_in_progress += 1
         try:
             await app(scope, receive, send_with_headers)
@@ -53,7 +51,3 @@ def _tracker(request: Request) -> str:
     if token is not None:
         return f"token:{token}"
     return f"address:{request.client.host if request.client else 'unknown'}"
-
-
-def _throttled() -> ApiError:
-    return ApiError(429, _TOO_MANY, code="ThrottlerException", details="Too Many Requests")

@@ -27,6 +27,8 @@ class Change:
     reason: str | None = None
     checked_ns: int | None = None
     inserted_ns: int | None = None
+    external: bool = False
+    """Made directly in the calendar, whoever made the booking."""
 
 
 class Ledger:
@@ -76,5 +78,5 @@ def _row(seq: int, at_ns: int, change: Change) -> dict[str, Any]:
         "reason": change.reason,
         "checked_ns": change.checked_ns,
         "inserted_ns": change.inserted_ns,
-        "external": False,
+        "external": draft.external or change.external,
     }

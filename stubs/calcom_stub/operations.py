@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from calcom_stub.behaviours import Endpoint, Stage
+from calcom_stub.behaviours import Endpoint, Kind, SpoiltReplyError, Stage
 from calcom_stub.calendar import Booking, BookingStatus, Calendar, Draft, SlotKeyTakenError
 from calcom_stub.errors import ApiError, RawApiError, bad_request, not_found
 from calcom_stub.ledger import Change, Ledger
@@ -87,7 +87,17 @@ class Operations:
     async def create(self, draft: Draft, trace: RequestTrace) -> Booking:
         """POST /v2/bookings (section 1.6). Raises ApiError."""
         pace = self._pacing.begin(Endpoint.BOOKINGS_CREATE, trace)
-        await pace.reach(Stage.BEFORE_CHECK)
+        try:
+            await pace.reach(Stage.BEFORE_CHECK)
+        except SpoiltReplyError as error:
+            other = self._calendar.overlapping(draft.host, draft.start, draft.end)
+            if error.kind is not Kind.EXISTING:
+                raise
+            if other is not None:
+                return other
+        known = self._calendar.of_attendee_at(draft) if draft.event_type.requires_confirmation else None
+        if known is not None:
+            return known  # section 1.11, "idempotent return"
         checked_ns = self._check(draft, trace)
         await pace.reach(Stage.BEFORE_INSERT)
         try:
@@ -111,6 +121,54 @@ class Operations:
             trace.emit("cancelled", uid=uid)
         await pace.reach(Stage.BEFORE_REPLY)
         return cancelled or self._found(uid)
+
+    async def create_externally(self, draft: Draft) -> Booking | None:
+        """A booking made directly in the calendar, checked and inserted in one step; None when the time is not free."""
+        checked_ns = self._clock_ns()
+        if not self._calendar.is_free(draft.host, draft.start, draft.end):
+            return None
+        booking = self._calendar.insert(draft, self._now())
+        self._ledger.append(Change(booking, checked_ns=checked_ns, inserted_ns=checked_ns))
+        return booking
+
+    async def cancel_externally(self, uid: str) -> Booking | None:
+        """Cancelled directly in the calendar; None when it is not live, or not known."""
+        cancelled = self._calendar.cancel(uid, None, self._now()) if self._calendar.get(uid) is not None else None
+        if cancelled is not None:
+            self._ledger.append(Change(cancelled, external=True))
+        return cancelled
+
+    async def confirm(self, uid: str, trace: RequestTrace) -> Booking:
+        """POST /v2/bookings/{uid}/confirm (section 1.8). Raises ApiError."""
+        return await self._decide(Endpoint.BOOKINGS_CONFIRM, uid, trace, "confirmed", self._calendar.confirm)
+
+    async def decline(self, uid: str, reason: str | None, trace: RequestTrace) -> Booking:
+        """POST /v2/bookings/{uid}/decline (section 1.8). Raises ApiError."""
+
+        def decline(uid: str, now: datetime) -> Booking:
+            return self._calendar.decline(uid, reason, now)
+
+        return await self._decide(Endpoint.BOOKINGS_DECLINE, uid, trace, "declined", decline, reason)
+
+    async def _decide(
+        self,
+        endpoint: Endpoint,
+        uid: str,
+        trace: RequestTrace,
+        event: str,
+        change: Callable[[str, datetime], Booking],
+        reason: str | None = None,
+    ) -> Booking:
+        pace = self._pacing.begin(endpoint, trace)
+        await pace.reach(Stage.BEFORE_CHECK)
+        self._require_pending(uid)
+        await pace.reach(Stage.BEFORE_INSERT)
+        self._require_pending(uid)  # of two at once the later one finds it decided
+        decided = change(uid, self._now())
+        self._ledger.append(Change(decided, reason=reason))
+        trace.emit(event, uid=uid)
+        await pace.reach(Stage.BEFORE_REPLY)
+        return decided
 
     async def reschedule(self, uid: str, request: RescheduleRequest, trace: RequestTrace) -> Booking:
         """POST /v2/bookings/{uid}/reschedule (section 1.8): the new booking. Raises ApiError."""
@@ -143,6 +201,13 @@ class Operations:
             trace.emit("refused", **_range(draft), why="not_available")
             raise bad_request(TAKEN)
         return checked_ns
+
+    def _require_pending(self, uid: str) -> None:
+        status = self._found(uid).status
+        if status is BookingStatus.ACCEPTED:
+            raise bad_request("Booking already confirmed")
+        if status is not BookingStatus.PENDING:
+            raise bad_request(f"Booking with uid={uid} is {status.value}")
 
     def _require_cancellable(self, uid: str) -> None:
         booking = self._calendar.get(uid)

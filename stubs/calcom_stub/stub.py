@@ -66,7 +66,7 @@ class CalcomStub:
         operations = Operations(calendar, pacing, self._ledger, now, clock_ns)
         gate = Gate(Api(world, calendar, operations, self._tracer, now).app(), limiter)
         self.api: ASGIApp = gate
-        self.control: ASGIApp = Control(calendar, operations, gate, limiter, self._ledger, behaviours).app()
+        self.control: ASGIApp = Control(calendar, operations, gate, limiter, self._ledger, behaviours, world).app()
 
     def close(self) -> None:
         self._ledger.close()

@@ -159,6 +159,8 @@ _CANCEL_FIELDS = {
     "seatUid": Field(STRING),
 }
 
+_DECLINE_FIELDS = {"reason": Field(STRING)}
+
 _RESCHEDULE_FIELDS = {
     "start": Field(INSTANT, required=True),
     "rescheduledBy": Field(EMAIL),
@@ -179,6 +181,11 @@ def valid_create(body: object) -> Mapping[str, Any]:
 def valid_cancel(body: object) -> Mapping[str, Any]:
     """The body of POST /v2/bookings/{uid}/cancel, checked; no body is an empty one. Raises ApiError 400."""
     return _valid({} if body is None else body, _CANCEL_FIELDS)
+
+
+def valid_decline(body: object) -> Mapping[str, Any]:
+    """The body of POST /v2/bookings/{uid}/decline, checked; no body is an empty one. Raises ApiError 400."""
+    return _valid({} if body is None else body, _DECLINE_FIELDS)
 
 
 def valid_reschedule(body: object) -> Mapping[str, Any]:

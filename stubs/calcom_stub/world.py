@@ -50,6 +50,7 @@ class EventType:
     length_min: int
     grid_min: int
     host: Host
+    requires_confirmation: bool = False
 
     @property
     def length(self) -> timedelta:
@@ -74,6 +75,11 @@ class World:
 
     def event_type_of(self, username: str, slug: str) -> EventType | None:
         return self._by_slug.get((username, slug))
+
+    def event_types(self, company_id: int | None = None) -> list[EventType]:
+        """All, or those of one company, in order of their ids."""
+        found = sorted(self._by_id.values(), key=lambda each: each.id)
+        return [each for each in found if company_id is None or each.host.company_id == company_id]
 
     def has_user(self, username: str) -> bool:
         return any(known == username for known, _ in self._by_slug)
@@ -111,6 +117,7 @@ def _event_types(document: Mapping[str, Any]) -> Iterator[EventType]:
                         length_min=entry["length_min"],
                         grid_min=service["grid_min"],
                         host=host,
+                        requires_confirmation=entry.get("requires_confirmation", False),
                     )
 
 
