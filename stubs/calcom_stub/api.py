@@ -6,7 +6,6 @@ the requested version lacks, gets the vendor's own 404.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from calcom_stub import legacy
+from calcom_stub.administration import event_type_routes, json_body, webhook_routes
 from calcom_stub.auth import Keyring
 from calcom_stub.behaviours import Endpoint, Kind, SpoiltReplyError
 from calcom_stub.calendar import Booking, Calendar
@@ -28,6 +28,7 @@ from calcom_stub.listing import Page, select
 from calcom_stub.operations import TAKEN, Operations, RescheduleRequest, found
 from calcom_stub.queries import list_query, slot_query
 from calcom_stub.slots import free_slots
+from calcom_stub.subscriptions import Subscriptions
 from calcom_stub.trace import RequestTrace, Tracer, trace_id_of
 from calcom_stub.validation import valid_cancel, valid_create, valid_decline, valid_reschedule
 from calcom_stub.versions import BOOKINGS, SLOTS, requested_version
@@ -44,6 +45,7 @@ class Api:
         world: World,
         calendar: Calendar,
         operations: Operations,
+        subscriptions: Subscriptions,
         tracer: Tracer,
         now: Callable[[], datetime],
     ) -> None:
@@ -52,6 +54,7 @@ class Api:
         self._operations = operations
         self._tracer = tracer
         self._keyring = Keyring(world.company_by_api_key)
+        self._rest = [*webhook_routes(subscriptions, self._keyring), *event_type_routes(world, self._keyring)]
         self._now = now
 
     def app(self) -> Starlette:
@@ -65,6 +68,7 @@ class Api:
                 Route("/v2/bookings/{uid}/reschedule", self._reschedule, methods=["POST"]),
                 Route("/v2/bookings/{uid}/confirm", self._confirm, methods=["POST"]),
                 Route("/v2/bookings/{uid}/decline", self._decline, methods=["POST"]),
+                *self._rest,
             ],
             exception_handlers={
                 ApiError: _api_error,
@@ -103,7 +107,7 @@ class Api:
         return success([booking_view(booking) for booking in page.bookings], pagination=page.pagination())
 
     async def _create(self, request: Request) -> Response:
-        body = await _json_body(request)
+        body = await json_body(request)
         if _is_legacy(request):
             raise legacy.refuse_create(body)
         self._keyring.optional(request.headers)
@@ -125,7 +129,7 @@ class Api:
         return success(booking_view(booking))
 
     async def _cancel(self, request: Request) -> Response:
-        body = await _json_body(request)
+        body = await json_body(request)
         if _is_legacy(request):
             raise legacy.not_modelled()
         self._keyring.optional(request.headers)
@@ -135,7 +139,7 @@ class Api:
         return success(booking_view(await self._change(request, cancel, trace)))
 
     async def _reschedule(self, request: Request) -> Response:
-        body = await _json_body(request)
+        body = await json_body(request)
         if _is_legacy(request):
             raise cannot(request)
         self._keyring.optional(request.headers)
@@ -153,7 +157,7 @@ class Api:
         return success(booking_view(await self._change(request, confirm, trace)))
 
     async def _decline(self, request: Request) -> Response:
-        body = await _json_body(request)
+        body = await json_body(request)
         if _is_legacy(request):
             raise cannot(request)
         self._keyring.required(request.headers)
@@ -181,17 +185,6 @@ def _is_legacy(request: Request) -> bool:
     if version == SLOTS:
         raise cannot(request)
     return version != BOOKINGS
-
-
-async def _json_body(request: Request) -> object:
-    """The parsed body, None when there is none. Raises ApiError 400."""
-    raw = await request.body()
-    if not raw:
-        return None
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise bad_request(f"Body is not valid JSON: {error}") from None
 
 
 async def _disconnected(request: Request) -> None:

@@ -18,6 +18,7 @@ from calcom_stub.gate import Gate
 from calcom_stub.ledger import Ledger
 from calcom_stub.operations import Operations
 from calcom_stub.rate_limit import RateLimiter
+from calcom_stub.webhooks import Weather, Webhooks
 from calcom_stub.wire_time import parse_instant
 from calcom_stub.world import World
 
@@ -31,8 +32,10 @@ class Control:
         limiter: RateLimiter,
         ledger: Ledger,
         behaviours: Behaviours,
+        webhooks: Webhooks,
         world: World,
     ) -> None:
+        self._webhooks = webhooks
         self._world = world
         self._calendar = calendar
         self._operations = operations
@@ -49,6 +52,8 @@ class Control:
                 Route("/control/ledger", self._rows, methods=["GET"]),
                 Route("/control/bookings", self._book, methods=["POST"]),
                 Route("/control/bookings/{uid}/cancel", self._cancel, methods=["POST"]),
+                Route("/control/webhooks", self._put_weather, methods=["PUT"]),
+                Route("/control/webhooks", self._get_weather, methods=["GET"]),
                 Route(behaviour, self._put_behaviour, methods=["PUT"]),
                 Route(behaviour, self._get_behaviour, methods=["GET"]),
                 Route(behaviour, self._delete_behaviour, methods=["DELETE"]),
@@ -102,6 +107,17 @@ class Control:
         # Made by a person who sees the calendar: it needs no confirmation.
         event_type = replace(event_type, requires_confirmation=False)
         return Draft(event_type, parse_instant(body["start"]), attendee, external=True)
+
+    async def _put_weather(self, request: Request) -> Response:
+        """`{"lost"?, "duplicated"?, "delayed"?, "delay_ms"?}`: what happens to webhooks from now on."""
+        try:
+            self._webhooks.weather = Weather.parse(json.loads(await request.body()))
+        except ValueError as error:  # WeatherError is one
+            return _refused(str(error))
+        return await self._get_weather(request)
+
+    async def _get_weather(self, request: Request) -> Response:
+        return JSONResponse({**self._webhooks.weather.as_json(), "on_their_way": self._webhooks.on_their_way})
 
     async def _put_behaviour(self, request: Request) -> Response:
         try:

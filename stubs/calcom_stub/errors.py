@@ -73,6 +73,14 @@ class RawApiError(ApiError):
         return {"statusCode": self.status, "message": self.message}
 
 
+class BareApiError(ApiError):
+    """An error whose filter gives no details: of tRPC, and of the database's unique keys."""
+
+    def body(self, path: str) -> dict[str, Any]:
+        body = super().body(path)
+        return {**body, "error": {"code": self.code, "message": self.message}}
+
+
 def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 from calcom_stub.behaviours import Endpoint, Kind, SpoiltReplyError, Stage
 from calcom_stub.calendar import Booking, BookingStatus, Calendar, Draft, SlotKeyTakenError
-from calcom_stub.errors import ApiError, RawApiError, bad_request, not_found
+from calcom_stub.errors import ApiError, BareApiError, RawApiError, bad_request, not_found
 from calcom_stub.ledger import Change, Ledger
 from calcom_stub.pacing import Pacing
+from calcom_stub.subscriptions import Trigger
 from calcom_stub.trace import RequestTrace
+from calcom_stub.webhooks import Webhooks
 from calcom_stub.wire_time import iso_ms
 
 T = TypeVar("T")
@@ -45,9 +47,11 @@ class Operations:
         calendar: Calendar,
         pacing: Pacing,
         ledger: Ledger,
+        webhooks: Webhooks,
         now: Callable[[], datetime],
         clock_ns: Callable[[], int],
     ) -> None:
+        self._webhooks = webhooks
         self._calendar = calendar
         self._pacing = pacing
         self._ledger = ledger
@@ -106,6 +110,8 @@ class Operations:
             raise _conflict(draft, trace) from None
         self._ledger.append(Change(booking, checked_ns=checked_ns, inserted_ns=self._clock_ns()))
         trace.emit("inserted", uid=booking.uid, **_range(draft))
+        pending = booking.status is BookingStatus.PENDING
+        await self._webhooks.announce(Trigger.REQUESTED if pending else Trigger.CREATED, booking, trace)
         await pace.reach(Stage.BEFORE_REPLY)
         return booking
 
@@ -119,6 +125,7 @@ class Operations:
         if cancelled is not None:
             self._ledger.append(Change(cancelled, reason=reason))
             trace.emit("cancelled", uid=uid)
+            await self._webhooks.announce(Trigger.CANCELLED, cancelled, trace)
         await pace.reach(Stage.BEFORE_REPLY)
         return cancelled or self._found(uid)
 
@@ -129,6 +136,7 @@ class Operations:
             return None
         booking = self._calendar.insert(draft, self._now())
         self._ledger.append(Change(booking, checked_ns=checked_ns, inserted_ns=checked_ns))
+        await self._webhooks.announce(Trigger.CREATED, booking)
         return booking
 
     async def cancel_externally(self, uid: str) -> Booking | None:
@@ -136,6 +144,7 @@ class Operations:
         cancelled = self._calendar.cancel(uid, None, self._now()) if self._calendar.get(uid) is not None else None
         if cancelled is not None:
             self._ledger.append(Change(cancelled, external=True))
+            await self._webhooks.announce(Trigger.CANCELLED, cancelled)
         return cancelled
 
     async def confirm(self, uid: str, trace: RequestTrace) -> Booking:
@@ -167,6 +176,8 @@ class Operations:
         decided = change(uid, self._now())
         self._ledger.append(Change(decided, reason=reason))
         trace.emit(event, uid=uid)
+        confirmed = decided.status is BookingStatus.ACCEPTED
+        await self._webhooks.announce(Trigger.CREATED if confirmed else Trigger.REJECTED, decided, trace)
         await pace.reach(Stage.BEFORE_REPLY)
         return decided
 
@@ -175,6 +186,7 @@ class Operations:
         pace = self._pacing.begin(Endpoint.BOOKINGS_RESCHEDULE, trace)
         await pace.reach(Stage.BEFORE_CHECK)
         draft = self._moved(uid, request.start)
+        old = self._found(uid)
         checked_ns = self._check(draft, trace, moving=uid)
         await pace.reach(Stage.BEFORE_INSERT)
         try:
@@ -187,6 +199,7 @@ class Operations:
         if moved.cancelled:
             trace.emit("cancelled", uid=uid)
         trace.emit("inserted", uid=moved.created.uid, **_range(draft))
+        await self._webhooks.announce(Trigger.RESCHEDULED, moved.created, trace, old=old)
         await pace.reach(Stage.BEFORE_REPLY)
         return moved.created
 
@@ -205,7 +218,7 @@ class Operations:
     def _require_pending(self, uid: str) -> None:
         status = self._found(uid).status
         if status is BookingStatus.ACCEPTED:
-            raise bad_request("Booking already confirmed")
+            raise BareApiError(400, "Booking already confirmed", code="TRPCError")
         if status is not BookingStatus.PENDING:
             raise bad_request(f"Booking with uid={uid} is {status.value}")
 

@@ -19,7 +19,9 @@ from calcom_stub.ledger import Ledger
 from calcom_stub.operations import Operations
 from calcom_stub.pacing import LatencyProfile, Pacing
 from calcom_stub.rate_limit import RateLimiter
+from calcom_stub.subscriptions import Subscriptions
 from calcom_stub.trace import Tracer
+from calcom_stub.webhooks import Webhooks
 from calcom_stub.world import World
 
 REQUESTS_PER_MIN = 120
@@ -63,10 +65,18 @@ class CalcomStub:
         behaviours = Behaviours(clock_ns)
         limiter = RateLimiter(settings.requests_per_wall_min, clock_ns)
         pacing = Pacing(settings.latency, settings.time_scale, settings.seed, behaviours)
-        operations = Operations(calendar, pacing, self._ledger, now, clock_ns)
-        gate = Gate(Api(world, calendar, operations, self._tracer, now).app(), limiter)
+        subscriptions = Subscriptions()
+        self._webhooks = webhooks = Webhooks(subscriptions, now, settings.seed)
+        operations = Operations(calendar, pacing, self._ledger, webhooks, now, clock_ns)
+        gate = Gate(Api(world, calendar, operations, subscriptions, self._tracer, now).app(), limiter)
         self.api: ASGIApp = gate
-        self.control: ASGIApp = Control(calendar, operations, gate, limiter, self._ledger, behaviours, world).app()
+        self.control: ASGIApp = Control(
+            calendar, operations, gate, limiter, self._ledger, behaviours, webhooks, world
+        ).app()
+
+    async def stop(self) -> None:
+        """Ends what the stub has in progress by itself; in the event loop that served it, before `close`."""
+        await self._webhooks.stop()
 
     def close(self) -> None:
         self._ledger.close()

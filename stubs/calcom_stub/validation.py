@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from calcom_stub.errors import ValidationProblem, bad_request, invalid_by_custom_pipe
+from calcom_stub.errors import ValidationProblem, bad_request, invalid_by_custom_pipe, invalid_by_global_pipe
+from calcom_stub.subscriptions import TRIGGERS
 from calcom_stub.wire_time import parse_instant
 
 CONTACT_NEEDED = "Attendee must have at least one contact method (email or phone number)"
@@ -70,6 +71,14 @@ def _is_email(value: Any) -> bool:
 
 def _is_phone(value: Any) -> bool:
     return isinstance(value, str) and _E164.fullmatch(value) is not None
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+def _are_triggers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(each in TRIGGERS for each in value)
 
 
 def _metadata(name: str, value: Any) -> ValidationProblem | None:
@@ -159,6 +168,15 @@ _CANCEL_FIELDS = {
     "seatUid": Field(STRING),
 }
 
+_WEBHOOK_FIELDS = {
+    "active": Field(BOOLEAN, required=True),
+    "subscriberUrl": Field(_when(_is_url, "must be a URL address"), required=True),
+    "triggers": Field(_when(_are_triggers, "must be one of the webhook triggers"), required=True),
+    "secret": Field(STRING),
+    "payloadTemplate": Field(STRING),
+    "version": Field(STRING),
+}
+
 _DECLINE_FIELDS = {"reason": Field(STRING)}
 
 _RESCHEDULE_FIELDS = {
@@ -191,6 +209,24 @@ def valid_decline(body: object) -> Mapping[str, Any]:
 def valid_reschedule(body: object) -> Mapping[str, Any]:
     """The body of POST /v2/bookings/{uid}/reschedule, checked. Raises ApiError 400."""
     return _valid(body, _RESCHEDULE_FIELDS)
+
+
+def valid_webhook(body: object) -> Mapping[str, Any]:
+    """The body of POST /v2/webhooks, checked by the global pipe: unknown keys are dropped. Raises ApiError 400."""
+    return _known(body, _WEBHOOK_FIELDS)
+
+
+def valid_webhook_change(body: object) -> Mapping[str, Any]:
+    """The body of PATCH /v2/webhooks/{id}, likewise: any of the fields. Raises ApiError 400."""
+    return _known(body, {name: Field(field.rule) for name, field in _WEBHOOK_FIELDS.items()})
+
+
+def _known(body: object, fields: Mapping[str, Field]) -> Mapping[str, Any]:
+    known = {name: body[name] for name in fields if name in body} if isinstance(body, Mapping) else {}
+    problems = problems_of(known, fields)
+    if problems:
+        raise invalid_by_global_pipe(problems)
+    return known
 
 
 def _valid(body: object, fields: Mapping[str, Field]) -> Mapping[str, Any]:

@@ -196,6 +196,7 @@ async def start_calcom(world: World, tmp_path: Path) -> AsyncIterator[Callable[.
             chosen = Settings(**{"latency": LatencyProfile.NONE, "requests_per_min": 10_000, **paths, **settings})
             stub = CalcomStub(world, chosen, now=now)
             stack.callback(stub.close)
+            stack.push_async_callback(stub.stop)
             headers = {"Authorization": f"Bearer {KEY}", "cal-api-version": "2024-08-13"}
             if served:
                 api_url, control_url = await stack.enter_async_context(serving([stub.api, stub.control]))
