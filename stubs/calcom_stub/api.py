@@ -27,6 +27,7 @@ from calcom_stub.errors import ApiError, RawApiError, bad_request, throttled
 from calcom_stub.listing import Page, select
 from calcom_stub.operations import TAKEN, Operations, RescheduleRequest, found
 from calcom_stub.queries import list_query, slot_query
+from calcom_stub.reservations import ReservationApi, Reservations
 from calcom_stub.slots import free_slots
 from calcom_stub.subscriptions import Subscriptions
 from calcom_stub.trace import RequestTrace, Tracer, trace_id_of
@@ -54,7 +55,12 @@ class Api:
         self._operations = operations
         self._tracer = tracer
         self._keyring = Keyring(world.company_by_api_key)
-        self._rest = [*webhook_routes(subscriptions, self._keyring), *event_type_routes(world, self._keyring)]
+        self._reservations = Reservations(now)
+        self._rest = [
+            *webhook_routes(subscriptions, self._keyring),
+            *event_type_routes(world, self._keyring),
+            *ReservationApi(self._reservations, calendar, world, self._keyring, now).routes(),
+        ]
         self._now = now
 
     def app(self) -> Starlette:
@@ -87,7 +93,7 @@ class Api:
         query = slot_query(request.query_params, self._world)
 
         def look(calendar: Calendar) -> dict[str, Any]:
-            return free_slots(calendar, query, self._now())
+            return free_slots(calendar, query, self._now(), self._reservations.hides)
 
         data = await self._operations.read(Endpoint.SLOTS_GET, look, self._trace(request))
         return JSONResponse({"data": data, "status": "success"})

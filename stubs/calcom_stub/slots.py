@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -25,10 +25,17 @@ class SlotQuery:
     ignoring_uid: str | None = None
 
 
-def free_slots(calendar: Calendar, query: SlotQuery, now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """`{"YYYY-MM-DD": [{"start"[, "end"]}]}`: days and times in the query's zone, days without a slot left out."""
+def free_slots(
+    calendar: Calendar, query: SlotQuery, now: datetime, hidden: Callable[[int, datetime, datetime], bool]
+) -> dict[str, list[dict[str, Any]]]:
+    """`{"YYYY-MM-DD": [{"start"[, "end"]}]}`: days and times in the query's zone, days without a slot left out.
+
+    `hidden` tells of (host id, start, end) whether a reservation hides it (section 1.5).
+    """
     days: dict[str, list[dict[str, Any]]] = {}
     for start, end in _free_ranges(calendar, query, max(query.starts_from, now)):
+        if hidden(query.event_type.host.user_id, start, end):
+            continue
         slot = {"start": iso_ms_in(start, query.zone)}
         if query.with_end:
             slot["end"] = iso_ms_in(end, query.zone)

@@ -177,6 +177,13 @@ _WEBHOOK_FIELDS = {
     "version": Field(STRING),
 }
 
+_RESERVATION_FIELDS = {
+    "eventTypeId": Field(INTEGER, required=True),
+    "slotStart": Field(INSTANT, required=True),
+    "slotDuration": Field(POSITIVE),
+    "reservationDuration": Field(POSITIVE),
+}
+
 _DECLINE_FIELDS = {"reason": Field(STRING)}
 
 _RESCHEDULE_FIELDS = {
@@ -219,6 +226,11 @@ def valid_webhook(body: object) -> Mapping[str, Any]:
 def valid_webhook_change(body: object) -> Mapping[str, Any]:
     """The body of PATCH /v2/webhooks/{id}, likewise: any of the fields. Raises ApiError 400."""
     return _known(body, {name: Field(field.rule) for name, field in _WEBHOOK_FIELDS.items()})
+
+
+def valid_reservation(body: object) -> Mapping[str, Any]:
+    """The body of POST and PATCH /v2/slots/reservations, checked by the global pipe. Raises ApiError 400."""
+    return _known(body, _RESERVATION_FIELDS)
 
 
 def _known(body: object, fields: Mapping[str, Field]) -> Mapping[str, Any]:

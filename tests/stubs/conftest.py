@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from tests.stubs.calcom_shapes import validate_reply
 
 from calcom_stub.pacing import LatencyProfile
 from calcom_stub.serving import Listener, bound_socket, serve
@@ -197,14 +198,15 @@ async def start_calcom(world: World, tmp_path: Path) -> AsyncIterator[Callable[.
             stub = CalcomStub(world, chosen, now=now)
             stack.callback(stub.close)
             stack.push_async_callback(stub.stop)
+            hooks = {"response": [validate_reply]}
             headers = {"Authorization": f"Bearer {KEY}", "cal-api-version": "2024-08-13"}
             if served:
                 api_url, control_url = await stack.enter_async_context(serving([stub.api, stub.control]))
-                api = httpx.AsyncClient(base_url=api_url, headers=headers, timeout=DEADLINE_S)
+                api = httpx.AsyncClient(base_url=api_url, headers=headers, timeout=DEADLINE_S, event_hooks=hooks)
                 control = httpx.AsyncClient(base_url=control_url, timeout=DEADLINE_S)
             else:
                 to_api, to_control = httpx.ASGITransport(stub.api), httpx.ASGITransport(stub.control)
-                api = httpx.AsyncClient(base_url="http://stub", headers=headers, transport=to_api)
+                api = httpx.AsyncClient(base_url="http://stub", headers=headers, transport=to_api, event_hooks=hooks)
                 control = httpx.AsyncClient(base_url="http://control", transport=to_control)
             await stack.enter_async_context(api)
             await stack.enter_async_context(control)

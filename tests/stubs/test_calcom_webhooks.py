@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.stubs.calcom_shapes import validator
 
 if TYPE_CHECKING:
     from tests.stubs.conftest import RunningCalcom
@@ -79,6 +80,7 @@ async def test_what_happens_to_a_booking_is_told_signed_and_before_its_reply(
     for headers, body in receiver.seen:
         assert headers["x-cal-signature-256"] == hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
         assert headers["x-cal-webhook-version"] == "2021-10-20"
+        validator("webhook_body").validate(json.loads(body))
 
 
 async def test_a_slow_receiver_keeps_the_reply_back(
