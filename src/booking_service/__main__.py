@@ -15,6 +15,7 @@ import uvicorn
 from booking_service import schema
 from booking_service.build import build
 from booking_service.settings import Settings
+from booking_service.trace import TraceIdFilter
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
@@ -33,7 +34,9 @@ class _Server(uvicorn.Server):
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s trace=%(trace)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(TraceIdFilter())
     settings = Settings.from_env(os.environ)
     if options.command == "seed":
         world = schema.World.model_validate_json(options.world.read_bytes())

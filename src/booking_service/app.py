@@ -14,23 +14,28 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
-from booking_service import errors, signatures
+from booking_service import errors, openapi, signatures
 from booking_service.components import Components
 from booking_service.flows import CalcomTiming
+from booking_service.openapi import ROUTES
 from booking_service.payloads import (
     BookAppointmentArgs,
     CancelAppointmentArgs,
     CheckAvailabilityArgs,
     FunctionCall,
+    InboundWebhook,
     RescheduleAppointmentArgs,
     Webhook,
 )
+from booking_service.replies import Health
 from booking_service.routing import Branch
 from booking_service.settings import ABANDON_AFTER_S, RECONCILE_PERIOD_S
 from booking_service.store import Caller
 from booking_service.trace import adopt_trace, trace_id
 
 BODY_LIMIT_BYTES = 1024 * 1024
+WEBHOOK_LIMIT_BYTES = 16 * 1024 * 1024
+"""The transcript of an hour, with the times of its words, has megabytes; what is kept of it is bounded in `calls`."""
 
 _log = logging.getLogger(__name__)
 Payload = TypeVar("Payload", bound=BaseModel)
@@ -52,13 +57,25 @@ def create_app(parts: Components) -> FastAPI:
     routes = _Routes(parts)
     for path, handler in {
         "/webhooks/retell": routes.webhook,
+        "/webhooks/retell/inbound": routes.inbound,
         "/functions/check_availability": routes.check_availability,
         "/functions/book_appointment": routes.book_appointment,
         "/functions/cancel_appointment": routes.cancel_appointment,
         "/functions/reschedule_appointment": routes.reschedule_appointment,
     }.items():
-        app.add_api_route(path, _observed(parts, path, handler), methods=["POST"], response_class=Response)
-    app.add_api_route("/healthz", routes.healthz, methods=["GET"])
+        facts = ROUTES[path]
+        app.add_api_route(
+            path,
+            _observed(parts, path, handler),
+            methods=["POST"],
+            response_class=Response,
+            status_code=min(facts.gives),
+            responses=facts.responses(),
+            openapi_extra=facts.extra(),
+            summary=facts.summary,
+        )
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.add_api_route("/healthz", routes.healthz, methods=["GET"], response_model=Health)
     app.add_api_route("/metrics", routes.metrics, methods=["GET"], response_class=Response)
     app.add_exception_handler(HTTPException, _unrouted)
     return app
@@ -69,11 +86,24 @@ class _Routes:
         self._parts = parts
 
     async def webhook(self, request: Request, _: CalcomTiming) -> Response:
-        webhook = _parsed(Webhook, await self._signed_body(request))
+        webhook = _parsed(Webhook, await self._signed_body(request, WEBHOOK_LIMIT_BYTES))
         await self._parts.gate()
         branch = await self._parts.directory.branch(webhook.call.to_number)
         await self._parts.calls.record(branch, webhook)
         return Response(status_code=204)
+
+    async def inbound(self, request: Request, _: CalcomTiming) -> Response:
+        """Who is called: the agent speaks for that branch (FACTS-calcom-retell.md section 2.5)."""
+        webhook = _parsed(InboundWebhook, await self._signed_body(request))
+        branch = await self._parts.directory.branch(webhook.call_inbound.to_number)
+        variables = {
+            "branch": branch.name,
+            "time_zone": branch.time_zone,
+            "services": ", ".join(service.name for service in branch.services),
+            "people": ", ".join(person.name for person in branch.people),
+        }
+        metadata = {"company_id": branch.company_id, "branch_id": branch.id}
+        return _json({"call_inbound": {"dynamic_variables": variables, "metadata": metadata}})
 
     async def check_availability(self, request: Request, timing: CalcomTiming) -> Response:
         _, branch, arguments = await self._function(request, CheckAvailabilityArgs)
@@ -124,9 +154,9 @@ class _Routes:
         )
         return caller, branch, arguments
 
-    async def _signed_body(self, request: Request) -> bytes:
+    async def _signed_body(self, request: Request, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
         """The raw body, verified before anything of it is parsed."""
-        body = await _body_within_limit(request)
+        body = await _body_within_limit(request, limit_bytes)
         header = request.headers.get("X-Retell-Signature")
         now_ms = time.time_ns() // 1_000_000
         if not signatures.is_genuine(body, self._parts.settings.retell_api_key, header, now_ms):
@@ -164,15 +194,15 @@ def _observed(parts: Components, path: str, handler: Handler) -> Callable[[Reque
     return answer
 
 
-async def _body_within_limit(request: Request) -> bytes:
+async def _body_within_limit(request: Request, limit_bytes: int) -> bytes:
     announced = request.headers.get("Content-Length", "")
-    if announced.isdigit() and int(announced) > BODY_LIMIT_BYTES:
-        raise errors.too_large(BODY_LIMIT_BYTES)
+    if announced.isdigit() and int(announced) > limit_bytes:
+        raise errors.too_large(limit_bytes)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            raise errors.too_large(BODY_LIMIT_BYTES)
+        if len(body) > limit_bytes:
+            raise errors.too_large(limit_bytes)
     return bytes(body)
 
 

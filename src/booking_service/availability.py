@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from booking_service import errors
 from booking_service.calcom import CalcomClient
@@ -119,13 +119,15 @@ class Availability:
     async def check(
         self, branch: Branch, arguments: CheckAvailabilityArgs, timing: CalcomTiming
     ) -> list[dict[str, object]]:
-        """Free times of a local day: `{person_id, person, start, end}`, earliest first.
+        """Free times of a local day: `{person_id, person, start, end}`, earliest first; none of a day that is over.
 
         Raises:
             ServiceError: `not_found`, or Cal.com, its budget or the database fails.
         """
         offering = branch.offering(arguments.service_id, arguments.person_id)
         begin, end = branch.day(arguments.date)
+        if end <= datetime.now(UTC):
+            return []
         starts = await self._starts(branch, offering, begin, end, timing)
         held = await self._store.held_ranges(
             branch.company_id, {event_type.person_id for event_type in offering}, begin, end

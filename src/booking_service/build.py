@@ -121,7 +121,7 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
         outbox=outbox,
         availability=Availability(slots, store),
         booking=booking,
-        calls=Calls(database),
+        calls=Calls(database, settings.transcript_max_bytes),
         gate=_needs_redis(redis) if redis_required else _open_gate,
         reconciler=reconciler,
     )

@@ -10,8 +10,6 @@ from booking_service.database import Database
 from booking_service.payloads import Webhook
 from booking_service.routing import Branch
 
-TRANSCRIPT_LIMIT_BYTES = 64 * 1024
-
 STAGES: Mapping[str, int] = MappingProxyType({"call_started": 1, "call_ended": 2, "call_analyzed": 3})
 """A call's stage never goes back: a late `call_started` does not reopen an ended call."""
 
@@ -31,8 +29,11 @@ ON CONFLICT (company_id, call_id) DO UPDATE SET
 
 
 class Calls:
-    def __init__(self, database: Database) -> None:
+    """`transcript_max_bytes`: of UTF-8; what is longer is cut."""
+
+    def __init__(self, database: Database, transcript_max_bytes: int) -> None:
         self._database = database
+        self._transcript_max_bytes = transcript_max_bytes
 
     async def record(self, branch: Branch, webhook: Webhook) -> None:
         """Stores one webhook; a duplicate or an event of another kind has no effect. Raises `ServiceError`."""
@@ -49,13 +50,13 @@ class Calls:
             branch.id,
             call.from_number,
             stage,
-            bounded(call.transcript),
+            bounded(call.transcript, self._transcript_max_bytes),
             analysis,
         )
 
 
-def bounded(transcript: str | None) -> str | None:
-    """At most 64 KiB of UTF-8, cut between characters; NUL, which PostgreSQL cannot store, is left out."""
+def bounded(transcript: str | None, max_bytes: int) -> str | None:
+    """At most so many bytes of UTF-8, cut between characters; NUL, which PostgreSQL cannot store, is left out."""
     if transcript is None:
         return None
-    return transcript.replace("\x00", "").encode()[:TRANSCRIPT_LIMIT_BYTES].decode(errors="ignore")
+    return transcript.replace("\x00", "").encode()[:max_bytes].decode(errors="ignore")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -62,6 +62,22 @@ class RescheduleAppointmentArgs(_Payload):
     start: datetime
 
 
+class CheckAvailabilityCall(FunctionCall):
+    args: CheckAvailabilityArgs  # type: ignore[assignment]  # what the document says the arguments are
+
+
+class BookAppointmentCall(FunctionCall):
+    args: BookAppointmentArgs  # type: ignore[assignment]
+
+
+class CancelAppointmentCall(FunctionCall):
+    args: CancelAppointmentArgs  # type: ignore[assignment]
+
+
+class RescheduleAppointmentCall(FunctionCall):
+    args: RescheduleAppointmentArgs  # type: ignore[assignment]
+
+
 class WebhookCall(CallReference):
     transcript: str | None = None
     call_analysis: dict[str, Any] | None = None
@@ -72,6 +88,20 @@ class Webhook(_Payload):
 
     event: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     call: WebhookCall
+
+
+class InboundCall(_Payload):
+    """A call that comes in: it has no id yet (section 2.5)."""
+
+    from_number: Phone
+    to_number: Phone
+
+
+class InboundWebhook(_Payload):
+    """`{event: "call_inbound", call_inbound}`."""
+
+    event: Literal["call_inbound"]
+    call_inbound: InboundCall
 
 
 def idempotency_key(company_id: int, call_id: str, function: str, arguments: BaseModel) -> str:

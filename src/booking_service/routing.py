@@ -18,6 +18,10 @@ from booking_service.database import Database
 from booking_service.single_flight import SingleFlight
 
 
+YEARS = range(1900, 2200)
+"""Times outside are nobody's appointment, and not every calendar can read them."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -97,7 +101,9 @@ class Branch(_Part):
         raise errors.not_found("This branch does not offer that any more.")
 
     def in_utc(self, at: datetime) -> datetime:
-        """A time without offset is the branch's local time. Raises `invalid` at the ends of the calendar."""
+        """A time without offset is the branch's local time. Raises `invalid` outside of `YEARS`."""
+        if at.year not in YEARS:
+            raise errors.invalid("There is no such time.")
         try:
             return (at.replace(tzinfo=self.zone) if at.tzinfo is None else at).astimezone(UTC)
         except OverflowError:
@@ -111,11 +117,10 @@ class Branch(_Part):
         return [event_type for event_type in self.event_types if event_type.service_id == service_id]
 
     def day(self, of: date) -> tuple[datetime, datetime]:
-        """The local day in UTC: midnight to midnight. Raises `invalid` at the ends of the calendar."""
-        try:
-            following = of + timedelta(days=1)
-        except OverflowError:
-            raise errors.invalid("There is no such day.") from None
+        """The local day in UTC: midnight to midnight. Raises `invalid` outside of `YEARS`."""
+        if of.year not in YEARS:
+            raise errors.invalid("There is no such day.")
+        following = of + timedelta(days=1)
         return self.in_utc(datetime.combine(of, day_time())), self.in_utc(datetime.combine(following, day_time()))
 
     def range_from(self, start: datetime, event_type: EventType) -> tuple[datetime, datetime]:

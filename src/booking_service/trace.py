@@ -6,6 +6,7 @@ A line is written at once, unbuffered, so that a killed service leaves everythin
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -38,6 +39,14 @@ def adopt_trace(traceparent: str | None) -> str:
     current = new_trace_id() if known == _NO_TRACE else known
     _current.set(current)
     return current
+
+
+class TraceIdFilter(logging.Filter):
+    """Gives each log record the trace id that it belongs to, as `trace`; "-" outside of any request or job."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.trace = _current.get() or "-"
+        return True
 
 
 def traceparent() -> str:

@@ -12,8 +12,7 @@ from tests.booking_service.kit.harness import API_KEY, Serve
 from tests.booking_service.kit.world import SERVICE
 
 from booking_service import signatures
-from booking_service.app import BODY_LIMIT_BYTES
-from booking_service.calls import TRANSCRIPT_LIMIT_BYTES
+from booking_service.app import BODY_LIMIT_BYTES, WEBHOOK_LIMIT_BYTES
 from booking_service.flaws import Flaw
 
 FUNCTIONS = ("check_availability", "book_appointment", "cancel_appointment", "reschedule_appointment")
@@ -37,8 +36,12 @@ async def test_unsigned_forged_and_stale_requests_are_refused(serve: Serve) -> N
 
 async def test_bodies_beyond_the_limit_are_refused(serve: Serve) -> None:
     async with serve() as service:
-        answer = await service.caller().raw("/webhooks/retell", b"x" * (BODY_LIMIT_BYTES + 1), {})
-        assert (answer.status, answer.code) == (413, "too_large")
+        for path, limit in (
+            ("/webhooks/retell", WEBHOOK_LIMIT_BYTES),
+            ("/functions/book_appointment", BODY_LIMIT_BYTES),
+        ):
+            answer = await service.caller().raw(path, b"x" * (limit + 1), {})
+            assert (answer.status, answer.code) == (413, "too_large")
 
 
 @pytest.mark.parametrize(
@@ -114,12 +117,28 @@ async def test_webhooks_are_stored_once_and_never_go_back(serve: Serve) -> None:
         assert events == 3
 
 
-async def test_transcripts_are_bounded(serve: Serve) -> None:
+@pytest.mark.parametrize(("changes", "kept"), [({}, 64 * 1024), ({"transcript_max_bytes": 101}, 100)])
+async def test_transcripts_are_bounded(serve: Serve, changes: dict[str, object], kept: int) -> None:
+    """Megabytes are taken, and cut between characters."""
+    async with serve(**changes) as service:
+        caller = service.caller()
+        assert (await caller.webhook("call_ended", transcript="ü\x00" * 500_000)).status == 204
+        stored = await service.database.fetchval("SELECT transcript FROM calls")
+        assert len(stored.encode()) == kept
+
+
+async def test_a_call_that_comes_in_is_told_whose_branch_it_reached(serve: Serve) -> None:
     async with serve() as service:
         caller = service.caller()
-        await caller.webhook("call_ended", transcript="ü\x00" * 40_000)
-        stored = await service.database.fetchval("SELECT transcript FROM calls")
-        assert len(stored.encode()) == TRANSCRIPT_LIMIT_BYTES
+        call = {"from_number": caller.phone, "to_number": caller.to_number, "agent_id": "a"}
+        answer = await caller.post("/webhooks/retell/inbound", {"event": "call_inbound", "call_inbound": call})
+        assert answer.status == 200
+        told = answer.body["call_inbound"]
+        assert told["metadata"].keys() == {"company_id", "branch_id"}
+        assert told["dynamic_variables"]["time_zone"] == "Europe/Berlin"
+        unknown = {"event": "call_inbound", "call_inbound": {**call, "to_number": "+4999999999"}}
+        assert (await caller.post("/webhooks/retell/inbound", unknown)).code == "not_found"
+        assert (await caller.post("/webhooks/retell/inbound", {"event": "call_ended"})).code == "invalid"
 
 
 async def test_an_analysis_is_stored_whatever_characters_it_has(serve: Serve) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
@@ -25,6 +27,7 @@ from booking_service.routing import Branch, EventType
 from booking_service.settings import Durations, Settings, TimeScale
 from booking_service.signatures import TOLERANCE_MS, is_genuine, sign
 from booking_service.single_flight import SingleFlight
+from booking_service.trace import TraceIdFilter, adopt_trace
 
 VECTOR_KEY = "test-api-key"
 VECTOR_MS = 1700000000000
@@ -199,8 +202,8 @@ def test_the_flawed_policy_confirms_failures_but_not_refusals() -> None:
 
 def test_small_things() -> None:
     assert utc_text(datetime(2027, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))) == "2027-03-01T09:00:00.000Z"
-    assert bounded(None) is None
-    assert len((bounded("ü" * 40_000) or "").encode()) == 64 * 1024
+    assert bounded(None, 64 * 1024) is None
+    assert len((bounded("ü" * 40_000, 64 * 1024) or "").encode()) == 64 * 1024
 
 
 class AllDayFree:
@@ -232,3 +235,12 @@ async def test_a_full_slots_cache_drops_what_is_too_old_to_use(monkeypatch: pyte
         assert await cache.read(branch, event_type, begin, begin + day) == (begin,)
     cache.forget(event_type.person_id)
     assert cache.fresh(event_type, first) is None
+
+
+def test_log_records_carry_the_trace_id_of_their_request() -> None:
+    record = logging.LogRecord("n", logging.INFO, "p", 1, "said", None, None)
+    assert contextvars.Context().run(TraceIdFilter().filter, record)
+    assert vars(record)["trace"] == "-"
+    adopt_trace(f"00-{'ab' * 16}-{'cd' * 8}-01")
+    assert TraceIdFilter().filter(record)
+    assert vars(record)["trace"] == "ab" * 16

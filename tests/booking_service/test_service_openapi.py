@@ -1,0 +1,163 @@
+"""The service keeps what its OpenAPI document says, whatever it is sent, with and without Redis.
+
+Schemathesis makes the requests, good and bad ones, from the document; every one is signed as Retell signs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
+from requests.auth import AuthBase
+from schemathesis import APIOperation, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.booking_service.kit.harness import API_KEY
+from tests.booking_service.kit.servers import CalcomStub
+from tests.booking_service.kit.world import ANNA, PHONE, SERVICE
+
+from booking_service import signatures
+from booking_service.replies import ErrorReply
+
+EXAMPLES = 40
+SIGNED = (
+    "/webhooks/retell",
+    "/webhooks/retell/inbound",
+    "/functions/check_availability",
+    "/functions/book_appointment",
+    "/functions/cancel_appointment",
+    "/functions/reschedule_appointment",
+)
+
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+REACHED = {
+    "/functions/book_appointment": {200, 202, 409, 422},  # a random start is hardly ever on the grid
+    "/functions/cancel_appointment": {409},
+    "/functions/reschedule_appointment": {409},
+}
+"""What valid requests must come to at least; the other routes: a success."""
+
+
+class Signed(AuthBase):
+    """Signs the body as it goes out."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body = request.body or b""
+        assert isinstance(body, str | bytes)
+        raw = body.encode() if isinstance(body, str) else body
+        request.headers["X-Retell-Signature"] = signatures.sign(raw, API_KEY, time.time_ns() // 1_000_000)
+        return request
+
+
+@contextmanager
+def _service(environ: dict[str, str]) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        descriptor = listening.fileno()
+        server = subprocess.Popen(
+            [sys.executable, "-m", "booking_service", "--fd", str(descriptor)],
+            env={**os.environ, **environ},
+            pass_fds=(descriptor,),
+        )
+    try:
+        deadline = time.monotonic() + 20
+        while requests.get(f"{url}/healthz", timeout=20).status_code != 200:
+            assert time.monotonic() < deadline
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(params=["with redis", "without redis"])
+def base_url(
+    request: pytest.FixtureRequest, database_url: str, redis_url: str, closed_redis_url: str, calcom: CalcomStub
+) -> Iterator[str]:
+    redis = redis_url if request.param == "with redis" else closed_redis_url
+    with _service(
+        {
+            "BOOKING_DATABASE_URL": database_url,
+            "BOOKING_REDIS_URL": redis,
+            "BOOKING_CALCOM_URL": calcom.url,
+            "BOOKING_RETELL_URL": "http://127.0.0.1:9",
+            "BOOKING_RETELL_API_KEY": API_KEY,
+            "BOOKING_FLAWS": "",
+            "BOOKING_TIME_SCALE": "20",
+            "BOOKING_CALCOM_REQUESTS_PER_MIN": "100000",
+        }
+    ) as url:
+        yield url
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+def test_no_request_breaks_what_the_document_says(base_url: str, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_url(f"{base_url}/openapi.json")
+    unsigned = {} if mode is GenerationMode.NEGATIVE else dict.fromkeys(("/healthz", "/metrics"), "GET")
+    for path, method in {**unsigned, **dict.fromkeys(SIGNED, "POST")}.items():
+        statuses = _tried(schema[path][method], mode)
+        if mode is GenerationMode.POSITIVE:
+            assert statuses & REACHED.get(path, {200, 202, 204}), (path, statuses)
+
+
+def _tried(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> set[int]:
+    """The statuses that came. Bad input must be refused with a 4xx."""
+    statuses: set[int] = set()
+
+    @seed(20_270_301)
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(operation.as_strategy(generation_mode=mode))
+    def conforms(case: schemathesis.Case[Any]) -> None:
+        if mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
+            _aim(case.body)
+        reply = case.call(auth=Signed(), timeout=30)
+        statuses.add(reply.status_code)
+        case.validate_response(reply, checks=CHECKS)
+        if mode is GenerationMode.NEGATIVE:
+            assert 400 <= reply.status_code < 500, reply.status_code
+
+    conforms()
+    return statuses
+
+
+def _aim(body: dict[str, Any]) -> None:
+    """At a branch, a service and a person that there are; or nothing but "not found" would ever be answered."""
+    body.get("call", body.get("call_inbound", {}))["to_number"] = PHONE
+    arguments = body.get("args", {})
+    if "service_id" in arguments:
+        arguments["service_id"] = SERVICE
+    if "person_id" in arguments:
+        arguments["person_id"] = ANNA
+
+
+def test_what_is_no_call_at_all_is_refused_in_the_one_error_shape(base_url: str) -> None:
+    for path in SIGNED:
+        for body in (b"", b"[]", b"{", b"\xff", b'{"call":', b"null", b"3", b'{"call": null, "args": {}}'):
+            reply = requests.post(f"{base_url}{path}", data=body, auth=Signed(), timeout=30)
+            assert 400 <= reply.status_code < 500, (path, body)
+            ErrorReply.model_validate(reply.json())
+
+
+def test_the_document_knows_every_route_and_its_number(base_url: str) -> None:
+    document = requests.get(f"{base_url}/openapi.json", timeout=30).json()
+    assert set(document["paths"]) == {"/healthz", "/metrics", *SIGNED}
+    for path in SIGNED:
+        operation = document["paths"][path]["post"]
+        assert {"401", "413", "422", "503"} <= operation["responses"].keys()
+        assert operation["security"] == [{"retell": []}]
