@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from booking_service import errors, openapi, signatures
+from booking_service.calendar_sync import CalcomWebhook, is_genuine
 from booking_service.components import Components
 from booking_service.flows import CalcomTiming
 from booking_service.openapi import ROUTES
@@ -58,6 +59,7 @@ def create_app(parts: Components) -> FastAPI:
     for path, handler in {
         "/webhooks/retell": routes.webhook,
         "/webhooks/retell/inbound": routes.inbound,
+        "/webhooks/calcom": routes.calendar_webhook,
         "/functions/check_availability": routes.check_availability,
         "/functions/book_appointment": routes.book_appointment,
         "/functions/cancel_appointment": routes.cancel_appointment,
@@ -104,6 +106,14 @@ class _Routes:
         }
         metadata = {"company_id": branch.company_id, "branch_id": branch.id}
         return _json({"call_inbound": {"dynamic_variables": variables, "metadata": metadata}})
+
+    async def calendar_webhook(self, request: Request, _: CalcomTiming) -> Response:
+        body = await _body_within_limit(request, BODY_LIMIT_BYTES)
+        secret = self._parts.settings.calcom_webhook_secret
+        if not is_genuine(body, secret, request.headers.get("X-Cal-Signature-256")):
+            raise errors.bad_calendar_signature()
+        await self._parts.calendar_sync.record(_parsed(CalcomWebhook, body))
+        return Response(status_code=204)
 
     async def check_availability(self, request: Request, timing: CalcomTiming) -> Response:
         _, branch, arguments = await self._function(request, CheckAvailabilityArgs)

@@ -13,7 +13,7 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 from booking_service import errors
-from booking_service.appointments import Operation, OperationState, Reply, present_reply, still_answers
+from booking_service.appointments import Kind, Operation, OperationState, Reply, present_reply, still_answers
 from booking_service.calcom import CalcomClient, NewBooking
 from booking_service.flows import CalcomTiming, Flow, Flows, WithdrawnError
 from booking_service.locks import LockRequest, PersonLocks
@@ -24,6 +24,7 @@ from booking_service.payloads import (
     RescheduleAppointmentArgs,
     idempotency_key,
 )
+from booking_service.read_back import ReadBack
 from booking_service.routing import Branch
 from booking_service.settlement import Settled, Settlement, told
 from booking_service.store import AppointmentStore, BookingRequest, Caller, RepeatedError
@@ -133,6 +134,7 @@ class Booking:
         flows: Flows,
         settlement: Settlement,
         outcome_policy: OutcomePolicy,
+        read_back: ReadBack,
         late_resolution: bool,
         retry_s: float,
         nudge: Nudge,
@@ -143,6 +145,7 @@ class Booking:
         self._flows = flows
         self._settlement = settlement
         self._outcome_policy = outcome_policy
+        self._read_back = read_back
         self._late_resolution = late_resolution
         self._retry_s = retry_s
         self._nudge = nudge
@@ -230,6 +233,8 @@ class Booking:
             operation = await self._reserve(flow, branch, change)
             undecided = True
             outcome = self._outcome_policy(await change.ask(operation))
+            if operation.kind is Kind.BOOK:
+                outcome = await self._read_back(branch.calcom_api_key, outcome)
             flow.replied()
             settled = await self._settle_surely(operation, outcome)
             undecided = settled.state is OperationState.OPEN

@@ -9,6 +9,7 @@ from booking_service.app import create_app
 from booking_service.availability import Availability, SlotsCache
 from booking_service.booking import Booking
 from booking_service.calcom import CalcomClient
+from booking_service.calendar_sync import CalendarSync
 from booking_service.calls import Calls
 from booking_service.components import Components, Gate
 from booking_service.database import Database
@@ -26,6 +27,7 @@ from booking_service.metrics import Metrics
 from booking_service.outbox import Outbox
 from booking_service.outcomes import believe_calcom, confirm_regardless
 from booking_service.pool import Admission
+from booking_service.read_back import read_back_with, without_read_back
 from booking_service.reconciler import Reconciler
 from booking_service.redis_link import RedisLink, RedisUnavailableError
 from booking_service.routing import Directory
@@ -59,6 +61,7 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
         if Flaw.UNBOUNDED_POOL_WAIT in flaws
         else Admission(wait_s=durations.pool_wait_s, max_waiters=2 * settings.db_pool_size)
     )
+    reads_back = Flaw.NO_READ_BACK not in flaws and late_resolution  # what it gives up, the reconciler cancels
     outcome_policy = confirm_regardless if Flaw.COMMIT_BEFORE_CALCOM in flaws else believe_calcom
 
     database = Database(settings.database_url, settings.db_pool_size, admission, durations, trace, metrics)
@@ -92,10 +95,12 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
             durations=durations,
             trace=trace,
             metrics=metrics,
+            reads_back=reads_back,
         )
         if late_resolution
         else None
     )
+    nudge = (lambda: None) if reconciler is None else reconciler.nudge
     booking = Booking(
         store=store,
         calcom=calcom,
@@ -103,9 +108,10 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
         flows=flows,
         settlement=settlement,
         outcome_policy=outcome_policy,
+        read_back=read_back_with(calcom, nudge) if reads_back else without_read_back,
         late_resolution=late_resolution,
         retry_s=durations.retry_s,
-        nudge=(lambda: None) if reconciler is None else reconciler.nudge,
+        nudge=nudge,
     )
     return Components(
         settings=settings,
@@ -121,6 +127,7 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
         outbox=outbox,
         availability=Availability(slots, store),
         booking=booking,
+        calendar_sync=CalendarSync(database, outbox, flows, slots, nudge),
         calls=Calls(database, settings.transcript_max_bytes),
         gate=_needs_redis(redis) if redis_required else _open_gate,
         reconciler=reconciler,

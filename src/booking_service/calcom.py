@@ -161,6 +161,23 @@ class CalcomClient:
         except MalformedReplyError as malformed:
             raise errors.calcom_unavailable(str(malformed)) from malformed
 
+    async def bookings_between(self, api_key: str, after: datetime, before: datetime) -> tuple[CalcomBooking, ...]:
+        """The bookings that start after and end before these times. Takes its own budget.
+
+        Raises:
+            ServiceError: `rate_limited` or `calcom_unavailable`; also when there are more than one page of them.
+        """
+        await self.budget(api_key).acquire(self._durations.calcom_budget_wait_s, BOOKING_RESERVE)
+        query = {"afterStart": utc_text(after), "beforeEnd": utc_text(before), "take": str(PAGE_SIZE)}
+        reply = await self._send("read_back", api_key, "GET", "/v2/bookings", query)
+        try:
+            page = page_of(_body_of(reply))
+        except MalformedReplyError as malformed:
+            raise errors.calcom_unavailable(str(malformed)) from malformed
+        if page.pagination.has_next_page:
+            raise errors.calcom_unavailable("More bookings than a page lists.")
+        return page.data
+
     async def bookings(self, api_key: str, updated_after: datetime) -> AsyncIterator[CalcomBooking]:
         """All bookings created or changed since, oldest first, page by page. Takes its own budget.
 

@@ -10,6 +10,7 @@ from booking_service import errors, schema
 from booking_service.availability import Availability
 from booking_service.booking import Booking
 from booking_service.calcom import CalcomClient
+from booking_service.calendar_sync import CalendarSync
 from booking_service.calls import Calls
 from booking_service.database import Database
 from booking_service.flows import Flows
@@ -41,6 +42,7 @@ class Components:
     outbox: Outbox
     availability: Availability
     booking: Booking
+    calendar_sync: CalendarSync
     calls: Calls
     gate: Gate
     reconciler: Reconciler | None

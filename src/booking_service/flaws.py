@@ -22,6 +22,7 @@ class Flaw(StrEnum):
     UNBOUNDED_POOL_WAIT = "unbounded_pool_wait"
     COMMIT_BEFORE_CALCOM = "commit_before_calcom"
     NO_RECONCILER = "no_reconciler"
+    NO_READ_BACK = "no_read_back"
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,28 @@ CATALOGUE: Mapping[Flaw, FlawFacts] = MappingProxyType(
             mechanism="unknown outcomes are looked up, confirmed or compensated later",
             what_is_wrong="nothing compares calendar and database after an unknown outcome",
         ),
+        Flaw.NO_READ_BACK: FlawFacts(
+            mechanism="the range is read back from the calendar before a booking is confirmed",
+            what_is_wrong="a booking made directly in the calendar, in the gap between Cal.com's check and its insert, "
+            "is not seen: both stand",
+        ),
     }
 )
 
 PROFILES: Mapping[str, frozenset[Flaw]] = MappingProxyType(
     {
         "hardened": frozenset(),
-        "as-reviewed": frozenset(Flaw),
+        "as-reviewed": frozenset(
+            {
+                Flaw.LOCK_SHORTER_THAN_UPSTREAM,
+                Flaw.LOCK_CHECK_THEN_SET,
+                Flaw.NO_EXCLUSION_CONSTRAINT,
+                Flaw.REDIS_REQUIRED,
+                Flaw.UNBOUNDED_POOL_WAIT,
+                Flaw.COMMIT_BEFORE_CALCOM,
+                Flaw.NO_RECONCILER,
+            }
+        ),
     }
 )
 """Named sets of flaws: `hardened` has none, `as-reviewed` is what the go/no-go review found."""

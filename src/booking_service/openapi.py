@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from booking_service.calendar_sync import CalcomWebhook
 from booking_service.payloads import (
     BookAppointmentCall,
     CancelAppointmentCall,
@@ -34,6 +35,7 @@ class RouteFacts:
     gives: Mapping[int, type[BaseModel] | None]
     summary: str
     refuses: tuple[int, ...] = _REFUSALS
+    signed_by: str = "retell"
 
     def responses(self) -> dict[int | str, dict[str, Any]]:
         described: dict[int | str, dict[str, Any]] = {
@@ -47,14 +49,14 @@ class RouteFacts:
         body = {"$ref": _REF.format(model=self.takes.__name__)}
         return {
             "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-            "security": [{"retell": []}],
+            "security": [{self.signed_by: []}],
             "parameters": [
                 {
                     "name": "X-Request-Id",
                     "in": "header",
                     "required": False,
-                    "schema": {"type": "string", "maxLength": 200},
-                    "description": "One logical request: its repeats carry the same.",
+                    "schema": {"type": "string"},
+                    "description": "One logical request: its repeats carry the same. Cut at 200 characters.",
                 }
             ],
         }
@@ -64,6 +66,7 @@ _BOOKING = {200: BookingReply, 202: BookingReply}
 ROUTES: Mapping[str, RouteFacts] = {
     "/webhooks/retell": RouteFacts(Webhook, {204: None}, "An event of a call"),
     "/webhooks/retell/inbound": RouteFacts(InboundWebhook, {200: InboundReply}, "A call comes in"),
+    "/webhooks/calcom": RouteFacts(CalcomWebhook, {204: None}, "A booking changed in the calendar", signed_by="calcom"),
     "/functions/check_availability": RouteFacts(CheckAvailabilityCall, {200: AvailabilityReply}, "Free times of a day"),
     "/functions/book_appointment": RouteFacts(BookAppointmentCall, _BOOKING, "Book a time", (*_REFUSALS, 409)),
     "/functions/cancel_appointment": RouteFacts(CancelAppointmentCall, _BOOKING, "Cancel one's own", (*_REFUSALS, 409)),
@@ -82,12 +85,18 @@ def document(app: FastAPI) -> dict[str, Any]:
         _, definitions = models_json_schema(taken, ref_template=_REF)  # type: ignore[arg-type]  # the mode is a literal
         components.setdefault("schemas", {}).update(definitions["$defs"])
         components["securitySchemes"] = {
+            "calcom": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-Cal-Signature-256",
+                "description": "hex HMAC-SHA256 of the body with the webhook's secret",
+            },
             "retell": {
                 "type": "apiKey",
                 "in": "header",
                 "name": "X-Retell-Signature",
                 "description": "`v=<unix ms>,d=<hex HMAC-SHA256 of body and ms>`, at most 5 minutes old",
-            }
+            },
         }
         app.openapi_schema = made
     return app.openapi_schema

@@ -10,7 +10,8 @@ import json
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{6,14}$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -18,6 +19,17 @@ PersonName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f<>]+$")
 ]
 BigInt = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _text(value: object) -> object:
+    """A time is text: a number would be read as seconds since 1970, whatever was meant."""
+    if not isinstance(value, str | date):
+        raise PydanticCustomError("time_text", "Input should be a time in ISO-8601 form")
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(_text)]
+Day = Annotated[date, BeforeValidator(_text)]
 
 
 class _Payload(BaseModel):
@@ -42,14 +54,14 @@ class FunctionCall(_Payload):
 
 class CheckAvailabilityArgs(_Payload):
     service_id: BigInt
-    date: date
+    date: Day
     person_id: BigInt | None = None
 
 
 class BookAppointmentArgs(_Payload):
     service_id: BigInt
     person_id: BigInt
-    start: datetime
+    start: Instant
     customer_name: PersonName
 
 
@@ -59,7 +71,7 @@ class CancelAppointmentArgs(_Payload):
 
 class RescheduleAppointmentArgs(_Payload):
     booking_id: Identifier
-    start: datetime
+    start: Instant
 
 
 class CheckAvailabilityCall(FunctionCall):

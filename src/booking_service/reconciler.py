@@ -23,7 +23,8 @@ from booking_service.flows import Flows
 from booking_service.locks import LockRequest, PersonLocks
 from booking_service.metrics import Metrics
 from booking_service.outbox import EXTERNAL_CANCEL, EXTERNAL_MOVE, EXTERNAL_UID, Outbox
-from booking_service.outcomes import Accepted, Gone, Outcome
+from booking_service.outcomes import Accepted, Gone, Outcome, Taken
+from booking_service.read_back import overlapped_by_external
 from booking_service.routing import Company, Directory
 from booking_service.settings import Durations
 from booking_service.settlement import Settlement
@@ -90,7 +91,9 @@ class Reconciler:
         durations: Durations,
         trace: Trace,
         metrics: Metrics,
+        reads_back: bool = True,
     ) -> None:
+        self._reads_back = reads_back
         self._directory = directory
         self._outbox = outbox
         self._calcom = calcom
@@ -200,7 +203,10 @@ class Reconciler:
                 done = booking is not None  # what has become of it since is for the comparison to follow
             case _:
                 return
-        if done:
+        overrun = self._reads_back and operation.kind is Kind.BOOK and booking is not None and booking.accepted
+        if overrun and booking is not None and overlapped_by_external(booking, listing.bookings):
+            await self._settle(operation, Taken("somebody booked the time directly in the calendar"), "overrun")
+        elif done:
             await self._settle(operation, Accepted(booking), "confirmed")
         elif (booking is not None and booking.cancelled) or operation.age_s > self._durations.abandon_after_s:
             await self._settlement.abandon(operation)

@@ -17,7 +17,6 @@ from booking_service import errors
 from booking_service.database import Database
 from booking_service.single_flight import SingleFlight
 
-
 YEARS = range(1900, 2200)
 """Times outside are nobody's appointment, and not every calendar can read them."""
 

@@ -112,6 +112,21 @@ CREATE TABLE IF NOT EXISTS appointments (
 CREATE INDEX IF NOT EXISTS appointments_by_person ON appointments (person_id, starts_at) WHERE state <> 'cancelled';
 CREATE INDEX IF NOT EXISTS appointments_pending ON appointments (company_id) WHERE state = 'pending';
 
+-- Bookings that people made directly in the calendar. Kept apart: they may overlap, and are nobody's appointment here.
+CREATE TABLE IF NOT EXISTS external_bookings (
+    calcom_uid text PRIMARY KEY,
+    company_id bigint NOT NULL REFERENCES companies,
+    person_id  bigint NOT NULL REFERENCES people,
+    starts_at  timestamptz NOT NULL,
+    ends_at    timestamptz NOT NULL,
+    state      text NOT NULL CHECK (state IN ('live', 'cancelled')),   -- never goes back to live
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (starts_at < ends_at)
+);
+
+CREATE INDEX IF NOT EXISTS external_bookings_by_person ON external_bookings (person_id, starts_at)
+    WHERE state = 'live';
+
 -- What is to be settled with Cal.com: written in the transaction that changes the appointment (an outbox), kept
 -- afterwards as the record that makes a repeated function call harmless. `key` is dropped when nothing happened,
 -- so that the same function call may be tried again.

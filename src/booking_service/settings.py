@@ -113,6 +113,7 @@ class Settings(BaseModel):
     calcom_requests_per_min: float = Field(default=120.0, gt=0)
     db_pool_size: int = Field(default=50, ge=1)
     trace_path: Path | None = None
+    calcom_webhook_secret: str = Field(default="", repr=False)
     transcript_max_bytes: int = Field(default=64 * 1024, ge=0)
 
     @property

@@ -259,13 +259,17 @@ class AppointmentStore:
     async def held_ranges(
         self, company_id: int, person_ids: Iterable[int], begin: datetime, end: datetime
     ) -> list[tuple[int, datetime, datetime]]:
-        """What own rows, decided or not, hold of these people between two times: (person, start, end)."""
+        """What own rows, decided or not, and known external ones hold of these people: (person, start, end)."""
         rows = await self._database.fetch(
             """
             SELECT person_id, lower(part) AS starts_at, upper(part) AS ends_at
             FROM appointments, unnest(held) AS part
             WHERE company_id = $1 AND person_id = ANY($2::bigint[]) AND state <> 'cancelled'
               AND part && tstzrange($3, $4, '[)')
+            UNION ALL
+            SELECT person_id, starts_at, ends_at FROM external_bookings
+            WHERE company_id = $1 AND person_id = ANY($2::bigint[]) AND state = 'live'
+              AND starts_at < $4 AND ends_at > $3
             """,
             company_id,
             list(person_ids),
@@ -294,7 +298,10 @@ class AppointmentStore:
             SELECT EXISTS (SELECT 1 FROM operations WHERE company_id = $1 AND key = $3) AS repeated,
                    EXISTS (SELECT 1 FROM appointments
                            WHERE company_id = $1 AND person_id = $2 AND state <> 'cancelled'
-                             AND id IS DISTINCT FROM $6 AND held && tstzrange($4, $5, '[)')) AS overlapping
+                             AND id IS DISTINCT FROM $6 AND held && tstzrange($4, $5, '[)')) AS overlapping,
+                   EXISTS (SELECT 1 FROM external_bookings
+                           WHERE company_id = $1 AND person_id = $2 AND state = 'live'
+                             AND starts_at < $5 AND ends_at > $4) AS taken_elsewhere
             """,
             company_id,
             person_id,
@@ -307,6 +314,8 @@ class AppointmentStore:
             raise RepeatedError(key)
         if row is not None and row["overlapping"]:
             raise self._refused(person_id, starts_at, ends_at, "overlap_query")
+        if row is not None and row["taken_elsewhere"]:
+            raise self._refused(person_id, starts_at, ends_at, "external_booking")
 
     async def _own_live(self, connection: Connection, caller: Caller, appointment_id: UUID) -> Appointment:
         row = await connection.fetchrow(

@@ -42,7 +42,7 @@ _PIPED_WIDTH = 200
     "--profile",
     metavar="NAME",
     envvar="SLOTPROOF_PROFILE",
-    help="Flaws of the service: hardened (none) or as-reviewed (all).",
+    help="Flaws of the service: hardened (none) or as-reviewed (seven).",
 )
 @click.option("--flaws", metavar="F,...", envvar="SLOTPROOF_FLAWS", help="Flaws to switch on, instead of a profile.")
 @click.option("--time-scale", type=float, envvar="SLOTPROOF_TIME_SCALE", help="Divide every wait by this, 1 to 30.")

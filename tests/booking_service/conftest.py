@@ -18,7 +18,7 @@ from redis import Redis
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.booking_service.kit.faulty_link import FaultyLink
-from tests.booking_service.kit.harness import API_KEY, Serve, Service, next_day, serving
+from tests.booking_service.kit.harness import API_KEY, WEBHOOK_SECRET, Serve, Service, next_day, serving
 from tests.booking_service.kit.servers import CalcomStub, calcom_stub, postgres, scratch, valkey
 from tests.booking_service.kit.world import WORLD
 
@@ -83,7 +83,8 @@ async def database_url(seeded_database: str) -> str:
     """The session's database, without what earlier tests sold. A copy for each test would take them 0.4 s."""
     connection = await asyncpg.connect(seeded_database)
     await connection.execute(
-        "TRUNCATE customers, calls, webhook_events, appointments, operations, appointment_history RESTART IDENTITY"
+        "TRUNCATE customers, calls, webhook_events, appointments, operations, appointment_history, "
+        "external_bookings RESTART IDENTITY"
     )
     await connection.close()
     return seeded_database
@@ -107,6 +108,7 @@ def serve(database_url: str, redis_url: str, link: FaultyLink, tmp_path: Path) -
             "calcom_url": link.url,
             "retell_url": "http://127.0.0.1:9",
             "retell_api_key": API_KEY,
+            "calcom_webhook_secret": WEBHOOK_SECRET,
             "time_scale": 4.0,
             "calcom_requests_per_min": 100_000,
             "db_pool_size": 8,

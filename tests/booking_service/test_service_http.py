@@ -90,8 +90,9 @@ async def test_the_callers_trace_reaches_trace_lines(serve: Serve, ten: datetime
         service.client.headers["traceparent"] = f"00-{trace}-0123456789abcdef-01"
         await service.caller().book(ten)
         for event in ("lock_acquired", "row_pending", "calcom_sent", "calcom_replied", "row_live", "lock_released"):
-            lines = [line for line in service.events(event) if line.get("what") != "list"]
+            lines = [line for line in service.events(event) if line.get("what") not in ("list", "read_back")]
             assert [line["trace"] for line in lines] == [trace]
+        assert [line["trace"] for line in service.events("calcom_sent") if line["what"] == "read_back"] == [trace]
 
 
 async def test_metrics_name_what_the_harness_reads(serve: Serve) -> None:

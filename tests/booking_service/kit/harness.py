@@ -25,6 +25,7 @@ from booking_service.flaws import Flaw
 from booking_service.settings import Settings
 
 API_KEY = "key_of_the_tests"
+WEBHOOK_SECRET = "secret_of_the_tests"
 
 
 @dataclass
