@@ -164,10 +164,13 @@ class Reconciler:
     async def _reconcile(self, company: Company) -> None:
         """Lookups first: they need one request for all. Cancels need one each, and may find the budget spent."""
         operations = await self._waiting_operations(company)
+        promised = await self._promised_operations(company)
         listed_at = await self._outbox.now()
-        listing = await self._listing(company, operations)
+        listing = await self._listing(company, [*operations, *promised])
         for operation in operations:
             await self._decide_lookup(operation, listing)
+        for operation in promised:
+            await self._decide_found(operation, listing)
         await self._compare(company, listing, listed_at)
         self._advance(company, operations, listing)
         for operation in await self._waiting_operations(company):
@@ -178,6 +181,20 @@ class Reconciler:
         operations = await self._outbox.open_operations(company.id)
         in_flight = self._flows.operation_ids
         return [operation for operation in operations if operation.id not in in_flight]
+
+    async def _promised_operations(self, company: Company) -> list[Operation]:
+        """Open bookings whose caller was told to wait while a flow of this process still waits for Cal.com's reply.
+
+        What is found in the calendar is certain before that reply comes, which may take a minute.
+        """
+        operations = await self._outbox.open_operations(company.id)
+        in_flight = self._flows.operation_ids
+        deadline_s = self._durations.reply_deadline_s
+        return [
+            operation
+            for operation in operations
+            if operation.kind is Kind.BOOK and operation.id in in_flight and operation.age_s > deadline_s
+        ]
 
     async def _listing(self, company: Company, operations: Sequence[Operation]) -> Listing:
         progress = self._progress.setdefault(company.id, _Progress(datetime.now(UTC) - FIRST_SWEEP))
@@ -193,24 +210,34 @@ class Reconciler:
         progress.compared_to = max(progress.compared_to, min(compared, _asked_first(operations, compared)))
 
     async def _decide_lookup(self, operation: Operation, listing: Listing) -> None:
+        if await self._decide_found(operation, listing):
+            return
         appointment = operation.appointment
         match operation.kind:
             case Kind.BOOK:
                 booking = listing.made_for(appointment.id)
-                done = booking is not None and booking.accepted
+                done = False
             case Kind.MOVE:
                 booking = listing.moved(operation.calcom_uid, appointment.moving_to_starts_at)
                 done = booking is not None  # what has become of it since is for the comparison to follow
             case _:
                 return
-        overrun = self._reads_back and operation.kind is Kind.BOOK and booking is not None and booking.accepted
-        if overrun and booking is not None and overlapped_by_external(booking, listing.bookings):
-            await self._settle(operation, Taken("somebody booked the time directly in the calendar"), "overrun")
-        elif done:
+        if done:
             await self._settle(operation, Accepted(booking), "confirmed")
         elif (booking is not None and booking.cancelled) or operation.age_s > self._durations.abandon_after_s:
             await self._settlement.abandon(operation)
             self._note(operation, "abandoned")
+
+    async def _decide_found(self, operation: Operation, listing: Listing) -> bool:
+        """Settles a booking that stands in the calendar; whether there is one."""
+        booking = listing.made_for(operation.appointment.id) if operation.kind is Kind.BOOK else None
+        if booking is None or not booking.accepted:
+            return False
+        if self._reads_back and overlapped_by_external(booking, listing.bookings):
+            await self._settle(operation, Taken("somebody booked the time directly in the calendar"), "overrun")
+        else:
+            await self._settle(operation, Accepted(booking), "confirmed")
+        return True
 
     async def _decide_cancel(self, company: Company, operation: Operation, listing: Listing) -> None:
         """A cancel may be sent again after a lookup: once is as good as twice."""

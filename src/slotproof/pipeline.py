@@ -182,6 +182,7 @@ class _Run:
             time_scale=self._plan.time_scale,
             seed=self._plan.seed,
             calcom_requests_per_min=scenario.calcom.requests_per_min,
+            calcom_webhooks=scenario.calcom.webhooks,
             calcom_latency=scenario.calcom.latency,
             db_pool_size=scenario.database.pool_size,
         )

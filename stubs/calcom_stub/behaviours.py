@@ -4,8 +4,9 @@
 and insert matters; a delay before the reply that outlasts the client is a timeout after commit. The other kinds spoil
 the reply: `status` (429 or 5xx), `malformed` (a cut JSON document), `ok_with_error` (200 with an error's body),
 `existing` (the booking that takes the time, as if it were the new one: FACTS-calcom-retell.md section 4.1, incident 4).
-Where they do so decides what has happened by then: before the check nothing, before the reply everything. A behaviour
-ends with its lease or by DELETE; either wakes the requests that it holds, at once.
+Where they do so decides what has happened by then: before the check nothing, before the reply everything. `overtaken`
+spoils no reply: between check and insert somebody books an overlapping time directly in the calendar. A behaviour ends
+with its lease or by DELETE; either wakes the requests that it holds, at once.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     MALFORMED = "malformed"
     OK_WITH_ERROR = "ok_with_error"
     EXISTING = "existing"
+    OVERTAKEN = "overtaken"
 
 
 ANY_ENDPOINT = "any"
@@ -110,6 +112,8 @@ class BehaviourSpec:
             raise BehaviourError(f"status must be one of {', '.join(map(str, STATUSES))}")
         if kind is Kind.EXISTING and (endpoint is not Endpoint.BOOKINGS_CREATE or stage is not Stage.BEFORE_CHECK):
             raise BehaviourError("an existing booking is returned by bookings.create, before_check")
+        if kind is Kind.OVERTAKEN and (endpoint is not Endpoint.BOOKINGS_CREATE or stage is not Stage.BEFORE_INSERT):
+            raise BehaviourError("bookings.create is overtaken before_insert")
         return cls(endpoint, stage, kind, delay_ms, lease_s, status, share)
 
     def as_json(self) -> dict[str, Any]:

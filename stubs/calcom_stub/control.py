@@ -117,7 +117,9 @@ class Control:
         return await self._get_weather(request)
 
     async def _get_weather(self, request: Request) -> Response:
-        return JSONResponse({**self._webhooks.weather.as_json(), "on_their_way": self._webhooks.on_their_way})
+        webhooks = self._webhooks
+        counts = {"on_their_way": webhooks.on_their_way, "counts": dict(webhooks.counts)}
+        return JSONResponse({**webhooks.weather.as_json(), **counts})
 
     async def _put_behaviour(self, request: Request) -> Response:
         try:

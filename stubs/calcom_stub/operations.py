@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from calcom_stub.behaviours import Endpoint, Kind, SpoiltReplyError, Stage
-from calcom_stub.calendar import Booking, BookingStatus, Calendar, Draft, SlotKeyTakenError
+from calcom_stub.calendar import Attendee, Booking, BookingStatus, Calendar, Draft, SlotKeyTakenError
 from calcom_stub.errors import ApiError, BareApiError, RawApiError, bad_request, not_found
 from calcom_stub.ledger import Change, Ledger
 from calcom_stub.pacing import Pacing
@@ -103,7 +103,12 @@ class Operations:
         if known is not None:
             return known  # section 1.11, "idempotent return"
         checked_ns = self._check(draft, trace)
-        await pace.reach(Stage.BEFORE_INSERT)
+        try:
+            await pace.reach(Stage.BEFORE_INSERT)
+        except SpoiltReplyError as error:
+            if error.kind is not Kind.OVERTAKEN:
+                raise
+            await self._overtake(draft)
         try:
             booking = self._calendar.insert(draft, self._now())
         except SlotKeyTakenError:
@@ -138,6 +143,15 @@ class Operations:
         self._ledger.append(Change(booking, checked_ns=checked_ns, inserted_ns=checked_ns))
         await self._webhooks.announce(Trigger.CREATED, booking)
         return booking
+
+    async def _overtake(self, draft: Draft) -> None:
+        """Somebody books directly, a grid step later or earlier, so that the unique key does not notice."""
+        step = timedelta(minutes=draft.event_type.grid_min)
+        walk_in = Attendee("Walk-in", "walk-in@external.example", draft.host.time_zone)
+        event_type = replace(draft.event_type, requires_confirmation=False)
+        for start in (draft.start + step, draft.start - step):
+            if await self.create_externally(Draft(event_type, start, walk_in, external=True)) is not None:
+                return
 
     async def cancel_externally(self, uid: str) -> Booking | None:
         """Cancelled directly in the calendar; None when it is not live, or not known."""

@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -69,6 +70,8 @@ class Webhooks:
         self._client: httpx.AsyncClient | None = None
         self._later: set[asyncio.Task[None]] = set()
         self.weather = Weather()
+        self.counts = Counter({"lost": 0, "duplicated": 0, "delayed": 0})
+        """What has become of deliveries so far."""
 
     @property
     def on_their_way(self) -> int:
@@ -100,11 +103,14 @@ class Webhooks:
     ) -> None:
         weather = self.weather
         if self._random.random() < weather.lost:
+            self.counts["lost"] += 1
             _note(trace, "webhook_lost", trigger=trigger.value, uid=uid)
             return
         copies = 2 if self._random.random() < weather.duplicated else 1
+        self.counts["duplicated"] += copies - 1
         for _ in range(copies):
             if self._random.random() < weather.delayed:
+                self.counts["delayed"] += 1
                 delay_s = self._random.uniform(0, weather.delay_ms) / 1000
                 task = asyncio.create_task(self._send_later(delay_s, to, trigger, body, uid, trace))
                 self._later.add(task)

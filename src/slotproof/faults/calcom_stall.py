@@ -6,20 +6,16 @@ A link toxic cannot do this: to sell a slot twice, Cal.com must be slow between 
 
 from __future__ import annotations
 
-import secrets
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from slotproof.errors import FaultError
 from slotproof.faults.base import Deadline, Effect, ReadBack
+from slotproof.faults.calcom_control import LEASE_MARGIN_S, StubBehaviour
 from slotproof.system import System
 
 _LEAST_EFFECT_MS = 5.0
-_LEASE_MARGIN_S = 30.0
-_TIMEOUT_S = 5.0
 
 
 class StallStage(StrEnum):
@@ -63,6 +59,7 @@ class CalcomStallParams(BaseModel):
     stage: StallStage = StallStage.BEFORE_INSERT
     delay_s: Annotated[float, Field(ge=0)]
     lease_s: Annotated[float, Field(gt=0)] = 600
+    share: Annotated[float, Field(gt=0, le=1)] = 1
 
 
 class CalcomStall:
@@ -72,7 +69,7 @@ class CalcomStall:
     Params = CalcomStallParams
 
     def __init__(self) -> None:
-        self._behaviour = f"calcom_stall-{secrets.token_hex(3)}"  # several stalls may be on at once
+        self._behaviour = StubBehaviour(self.name)
 
     def inject(self, system: System, params: CalcomStallParams, deadline: Deadline) -> ReadBack:
         wanted = {
@@ -80,18 +77,14 @@ class CalcomStall:
             "stage": params.stage.value,
             "kind": "delay",
             "delay_ms": round(params.delay_s * 1e3 / system.time_scale),
-            "lease_s": params.lease_s / system.time_scale + _LEASE_MARGIN_S,
+            "lease_s": params.lease_s / system.time_scale + LEASE_MARGIN_S,
+            **({"share": params.share} if params.share != 1 else {}),
         }
-        self._call(system, "PUT", wanted)
-        found = self._call(system, "GET")
-        different = {key: found.get(key) for key, value in wanted.items() if found.get(key) != value}
-        if different:
-            raise FaultError(f"the Cal.com stub reads back {different}, not {wanted}")
-        return ReadBack({key: found[key] for key in wanted})
+        return self._behaviour.put(system, wanted)
 
     def verify(self, system: System, params: CalcomStallParams) -> Effect:
         required_ms = max(0.9 * params.delay_s * 1e3 / system.time_scale, _LEAST_EFFECT_MS)
-        found = self._call(system, "GET")
+        found = self._behaviour.get(system)
         delays = found.get("delays_ms") or {}
         longest, completed = delays.get("max") or 0.0, found.get("completed", 0)
         median = delays.get("p50") or 0.0
@@ -104,33 +97,11 @@ class CalcomStall:
         )
 
     def heal(self, system: System, params: CalcomStallParams, deadline: Deadline) -> ReadBack:
-        self._call(system, "DELETE")
-        return ReadBack({"present": self._call(system, "GET", absent_is_fine=True) != {}})
+        return self._behaviour.delete(system)
 
     def verify_healed(self, system: System, params: CalcomStallParams) -> Effect:
-        present = self._call(system, "GET", absent_is_fine=True) != {}
-        return Effect(
-            bitten=not present,
-            observed="the stub still has the behaviour" if present else "the stub has no such behaviour",
-            required="no such behaviour",
-        )
+        return self._behaviour.gone(system)
 
     def describe(self, params: CalcomStallParams) -> str:
-        return f"Cal.com works {params.delay_s:g} s longer on {_WORK[params.endpoint]}, {_WHEN[params.stage]}"
-
-    def _call(
-        self, system: System, method: str, body: dict[str, Any] | None = None, *, absent_is_fine: bool = False
-    ) -> dict[str, Any]:
-        if system.calcom_control is None:
-            raise FaultError("this stack has no Cal.com stub to control", hint="run the embedded stack")
-        url = f"{system.calcom_control.url}/control/behaviours/{self._behaviour}"
-        try:
-            reply = httpx.request(method, url, json=body, timeout=_TIMEOUT_S, trust_env=False)
-        except httpx.HTTPError as error:
-            raise FaultError(f"the Cal.com stub's control port does not answer: {error!r}") from error
-        if reply.status_code == 404 and absent_is_fine:
-            return {}
-        if reply.status_code not in (200, 201):
-            raise FaultError(f"the Cal.com stub's control port answered {reply.status_code}: {reply.text[:200]}")
-        found: dict[str, Any] = reply.json()
-        return found
+        part = "" if params.share == 1 else f" (one in {1 / params.share:.0f})"
+        return f"Cal.com works {params.delay_s:g} s longer on {_WORK[params.endpoint]}{part}, {_WHEN[params.stage]}"

@@ -59,6 +59,8 @@ class Load(Strict):
 class Calcom(Strict):
     requests_per_min: Annotated[int, Field(ge=1)] = 120
     latency: Literal["real", "none"] = "real"
+    webhooks: bool = False
+    """Whether Cal.com tells the service of every change of a booking, also of those made directly in the calendar."""
 
 
 class Database(Strict):

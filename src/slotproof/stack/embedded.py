@@ -51,6 +51,7 @@ class StackSettings:
     time_scale: float
     seed: int
     calcom_requests_per_min: int = 120
+    calcom_webhooks: bool = False
     calcom_latency: str = "real"
     db_pool_size: int = 50
     max_connections: int = 60
@@ -183,7 +184,8 @@ class EmbeddedStack:
                 LinkName.SERVICE: port_of(service_listener),
             }
             self._create_links(toxiproxy, upstreams)
-            service_settings = self._service_settings(postgres, retell_api_key)
+            webhook_secret = secrets.token_hex(16)
+            service_settings = self._service_settings(postgres, retell_api_key, webhook_secret)
             self._on_event("creating the schema and the master data")
             seeding = self._spawn(
                 seed_command(service_settings, postgres.url, settings.world_file, settings.log("seed"), _environment())
@@ -196,6 +198,9 @@ class EmbeddedStack:
         calcom.await_ready(until)
         retell.await_ready(until)
         service.await_ready(self._links[LinkName.SERVICE].listen, until)
+        if settings.calcom_webhooks:
+            service_address = self._links[LinkName.SERVICE].listen
+            calcom.subscribe(settings.world_file, f"{service_address.url}/webhooks/calcom", webhook_secret)
         versions = {"postgres": postgres.version, "valkey": valkey_version(), "toxiproxy": toxiproxy.version}
         for name in _SERVERS:
             self._note(name, versions.get(name))
@@ -237,7 +242,7 @@ class EmbeddedStack:
             host, _, listen_port = client.create_proxy(name, str(upstream), f"{LOOPBACK}:0").listen.rpartition(":")
             self._links[name] = Link(name, Address(host, int(listen_port)), upstream)
 
-    def _service_settings(self, postgres: Postgres, retell_api_key: str) -> ServiceSettings:
+    def _service_settings(self, postgres: Postgres, retell_api_key: str, webhook_secret: str) -> ServiceSettings:
         settings = self._settings
         listen = {name: link.listen for name, link in self._links.items()}
         return ServiceSettings(
@@ -246,6 +251,7 @@ class EmbeddedStack:
             calcom_url=listen[LinkName.CALCOM].url,
             retell_url=listen[LinkName.RETELL].url,
             retell_api_key=retell_api_key,
+            calcom_webhook_secret=webhook_secret,
             flaws=settings.flaws,
             time_scale=settings.time_scale,
             calcom_requests_per_min=settings.calcom_requests_per_min,

@@ -26,6 +26,7 @@ class ServiceSettings:
     calcom_url: str
     retell_url: str
     retell_api_key: str
+    calcom_webhook_secret: str
     flaws: frozenset[str]
     time_scale: float
     calcom_requests_per_min: int
@@ -40,6 +41,7 @@ class ServiceSettings:
             "BOOKING_CALCOM_URL": self.calcom_url,
             "BOOKING_RETELL_URL": self.retell_url,
             "BOOKING_RETELL_API_KEY": self.retell_api_key,
+            "BOOKING_CALCOM_WEBHOOK_SECRET": self.calcom_webhook_secret,
             "BOOKING_FLAWS": ",".join(sorted(self.flaws)),
             "BOOKING_TIME_SCALE": repr(self.time_scale),
             "BOOKING_CALCOM_REQUESTS_PER_MIN": str(self.calcom_requests_per_min),

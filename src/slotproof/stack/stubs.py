@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
+from slotproof.errors import StackError
 from slotproof.stack.http_probe import get
 from slotproof.stack.ports import LOOPBACK, listening_socket, port_of
 from slotproof.stack.processes import Child, Command, await_ready
@@ -80,6 +84,18 @@ class CalcomStub(_Stub):
     def await_ready(self, until: float) -> None:
         """Until its control listener tells its state. Raises StackError."""
         await_ready(self._child, self._tells_its_state, until)
+
+    def subscribe(self, world_file: Path, url: str, secret: str) -> None:
+        """Has all changes of all companies' bookings told to `url`, signed with the secret. Raises StackError."""
+        triggers = ["BOOKING_CREATED", "BOOKING_CANCELLED", "BOOKING_RESCHEDULED", "BOOKING_REJECTED"]
+        body = {"active": True, "subscriberUrl": url, "triggers": triggers, "secret": secret}
+        for company in json.loads(world_file.read_text(encoding="utf-8"))["companies"]:
+            headers = {"Authorization": f"Bearer {company['calcom_api_key']}"}
+            target = f"http://{LOOPBACK}:{self.port}/v2/webhooks"
+            try:
+                httpx.post(target, json=body, headers=headers, timeout=10, trust_env=False).raise_for_status()
+            except httpx.HTTPError as error:
+                raise StackError(f"Cal.com's webhooks cannot be registered: {error!r}") from error
 
     def _tells_its_state(self) -> bool:
         reply = get(f"http://{LOOPBACK}:{self.control_port}/control/state")
