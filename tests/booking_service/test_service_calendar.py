@@ -129,6 +129,74 @@ async def test_what_is_told_of_an_own_booking_before_its_reply_changes_nothing(
         assert (await ours).code == "confirmed"
 
 
+async def test_what_no_webhook_told_is_learned_from_the_listing(
+    serve: Serve, calcom: CalcomStub, ten: datetime
+) -> None:
+    """Lost webhooks cost time, not bookings: neither is a taken time sold nor a free one kept back for ever."""
+    async with serve(time_scale=30) as service:
+        uid = await _walk_in(calcom, ten)
+
+        async def known_as(state: str) -> bool:
+            query = "SELECT state FROM external_bookings WHERE calcom_uid = $1 AND person_id = $2"
+            return bool(await service.database.fetchval(query, uid, ANNA) == state)
+
+        await until(lambda: known_as("live"))
+        assert (await service.caller().book(ten + timedelta(minutes=15))).code == "slot_taken"
+        async with httpx.AsyncClient(base_url=calcom.control_url) as control:
+            assert (await control.post(f"/control/bookings/{uid}/cancel")).status_code == 204
+        await until(lambda: known_as("cancelled"))
+        assert (await service.caller().book(ten)).code == "confirmed"
+
+
+async def test_the_end_of_an_own_booking_is_looked_up_when_it_is_told(
+    serve: Serve, calcom: CalcomStub, ten: datetime
+) -> None:
+    """A webhook alone decides nothing, since it can be replayed; it makes the reconciler look before its time."""
+    async with serve(time_scale=0.5) as service:
+        booking = (await service.caller().book(ten)).booking
+        metadata = {"appointment_id": booking["id"]}
+        cancelled = _told("BOOKING_CANCELLED", booking["calcom_uid"], ten, metadata=metadata)
+        listed = len(_listings(service))
+        await _webhook(service, {**cancelled, "triggerEvent": "BOOKING_CREATED"})  # no news
+        await _webhook(service, cancelled)
+
+        async def looked() -> bool:
+            return len(_listings(service)) > listed
+
+        await until(looked)
+        assert await service.state(booking["id"]) == "live"
+        async with httpx.AsyncClient(base_url=calcom.control_url) as control:
+            assert (await control.post(f"/control/bookings/{booking['calcom_uid']}/cancel")).status_code == 204
+        await _webhook(service, cancelled)
+
+        async def followed() -> bool:
+            return await service.state(booking["id"]) == "cancelled"
+
+        await until(followed)
+        assert (await service.history(booking["id"]))[-1] == ("cancelled", "external")
+
+
+def _listings(service: Service) -> list[dict[str, Any]]:
+    return [line for line in service.events("calcom_sent") if line["what"] == "list"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"startTime": "2027-01-01T10:00:00"},  # of which time zone?
+        {"startTime": "0001-01-01T00:00:00+14:00"},
+        {"startTime": 1_800_000_000},
+        {"organizer": {"id": -1}},
+        {"uid": ""},
+    ],
+)
+async def test_what_is_no_booking_is_refused(serve: Serve, ten: datetime, changes: dict[str, object]) -> None:
+    async with serve() as service:
+        document = _told("BOOKING_CREATED", "x", ten)
+        answer = await _webhook(service, {**document, "payload": {**document["payload"], **changes}})
+        assert (answer.status, answer.code) == (422, "invalid")
+
+
 @pytest.mark.parametrize("flaw", [None, Flaw.NO_READ_BACK])
 async def test_a_booking_that_slips_into_the_gap_of_the_calendar_is_found_before_anyone_is_told(
     serve: Serve, calcom: CalcomStub, ten: datetime, flaw: Flaw | None
