@@ -111,7 +111,7 @@ class _Routes:
         body = await _body_within_limit(request, BODY_LIMIT_BYTES)
         secret = self._parts.settings.calcom_webhook_secret
         if not is_genuine(body, secret, request.headers.get("X-Cal-Signature-256")):
-            raise errors.bad_calendar_signature()
+            raise errors.bad_signature()
         await self._parts.calendar_sync.record(_parsed(CalcomWebhook, body))
         return Response(status_code=204)
 

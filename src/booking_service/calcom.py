@@ -165,38 +165,36 @@ class CalcomClient:
         """The bookings that start after and end before these times. Takes its own budget.
 
         Raises:
-            ServiceError: `rate_limited` or `calcom_unavailable`; also when there are more than one page of them.
+            ServiceError: `rate_limited` or `calcom_unavailable`.
         """
-        await self.budget(api_key).acquire(self._durations.calcom_budget_wait_s, BOOKING_RESERVE)
-        query = {"afterStart": utc_text(after), "beforeEnd": utc_text(before), "take": str(PAGE_SIZE)}
-        reply = await self._send("read_back", api_key, "GET", "/v2/bookings", query)
-        try:
-            page = page_of(_body_of(reply))
-        except MalformedReplyError as malformed:
-            raise errors.calcom_unavailable(str(malformed)) from malformed
-        if page.pagination.has_next_page:
-            raise errors.calcom_unavailable("More bookings than a page lists.")
-        return page.data
+        query = {"afterStart": utc_text(after), "beforeEnd": utc_text(before), "sortCreated": "asc"}
+        pages = self._listed("read_back", api_key, query, self._durations.calcom_budget_wait_s, BOOKING_RESERVE)
+        return tuple([booking async for booking in pages])
 
     async def bookings(self, api_key: str, updated_after: datetime) -> AsyncIterator[CalcomBooking]:
-        """All bookings created or changed since, oldest first, page by page. Takes its own budget.
-
-        Sorted by creation, which never changes: what is updated while pages are read may be seen twice, but nothing
-        is missed.
+        """All bookings created or changed since, oldest first. Takes its own budget.
 
         Raises:
             ServiceError: `rate_limited` or `calcom_unavailable`.
         """
+        query = {"afterUpdatedAt": utc_text(updated_after), "sortCreated": "asc"}
+        pages = self._listed("list", api_key, query, self._durations.reconcile_period_s, RECONCILER_RESERVE)
+        async for booking in pages:
+            yield booking
+
+    async def _listed(
+        self, what: str, api_key: str, query: Mapping[str, str], budget_wait_s: float, reserve: float
+    ) -> AsyncIterator[CalcomBooking]:
+        """What a query of GET /v2/bookings finds, page by page, each for a request of the budget.
+
+        Sorted by creation, which never changes: what is updated while pages are read may be seen twice, but nothing
+        is missed.
+        """
         skip = 0
         while True:
-            await self.budget(api_key).acquire(self._durations.reconcile_period_s, RECONCILER_RESERVE)
-            query = {
-                "afterUpdatedAt": utc_text(updated_after),
-                "sortCreated": "asc",
-                "take": str(PAGE_SIZE),
-                "skip": str(skip),
-            }
-            reply = await self._send("list", api_key, "GET", "/v2/bookings", query)
+            await self.budget(api_key).acquire(budget_wait_s, reserve)
+            page_query = {**query, "take": str(PAGE_SIZE), "skip": str(skip)}
+            reply = await self._send(what, api_key, "GET", "/v2/bookings", page_query)
             try:
                 page = page_of(_body_of(reply))
             except MalformedReplyError as malformed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -51,10 +52,15 @@ class CalcomBooking(_Wire):
     @property
     def appointment_id(self) -> UUID | None:
         """Our own id, if this booking was made by this service."""
-        try:
-            return UUID(str(self.metadata.get("appointment_id")))
-        except ValueError:
-            return None
+        return appointment_id_in(self.metadata)
+
+
+def appointment_id_in(metadata: Mapping[str, Any]) -> UUID | None:
+    """The id of our own appointment in a booking's metadata; None: this service did not make the booking."""
+    try:
+        return UUID(str(metadata.get("appointment_id")))
+    except ValueError:
+        return None
 
 
 class _Pagination(_Wire):

@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from booking_service.availability import SlotsCache
+from booking_service.calcom_wire import appointment_id_in
 from booking_service.database import Database
 from booking_service.flows import Flows
 from booking_service.outbox import Outbox
@@ -40,14 +41,6 @@ class BookingTold(_Payload):
     organizer: Organizer
     metadata: dict[str, Any] = Field(default_factory=dict)
     reschedule_uid: str | None = Field(default=None, alias="rescheduleUid", max_length=200, pattern=r"^[^\x00]*$")
-
-    @property
-    def appointment_id(self) -> UUID | None:
-        """Our own id, if this service made the booking."""
-        try:
-            return UUID(str(self.metadata.get("appointment_id")))
-        except ValueError:
-            return None
 
 
 class CalcomWebhook(_Payload):
@@ -88,8 +81,9 @@ class CalendarSync:
         )
         if person is None:
             return  # somebody of the same Cal.com account who sells nothing here
-        if told.appointment_id is not None:
-            await self._look_up_own(person["company_id"], told.appointment_id)
+        own = appointment_id_in(told.metadata)
+        if own is not None:
+            await self._look_up_own(person["company_id"], own)
         else:
             await self._record_external(person["company_id"], person["id"], webhook)
         self._slots.forget(person["id"])

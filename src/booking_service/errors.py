@@ -70,10 +70,6 @@ def bad_signature() -> ServiceError:
     return ServiceError(401, "bad_signature", "The request is not signed, or its signature is wrong or too old.")
 
 
-def bad_calendar_signature() -> ServiceError:
-    return ServiceError(401, "bad_signature", "The request is not signed with this service's webhook secret.")
-
-
 def invalid(message: str, status: int = 422) -> ServiceError:
     return ServiceError(status, "invalid", message)
 

@@ -163,8 +163,7 @@ class Reconciler:
 
     async def _reconcile(self, company: Company) -> None:
         """Lookups first: they need one request for all. Cancels need one each, and may find the budget spent."""
-        operations = await self._waiting_operations(company)
-        promised = await self._promised_operations(company)
+        operations, promised = await self._open_operations(company)
         listed_at = await self._outbox.now()
         listing = await self._listing(company, [*operations, *promised])
         for operation in operations:
@@ -173,28 +172,21 @@ class Reconciler:
             await self._decide_found(operation, listing)
         await self._compare(company, listing, listed_at)
         self._advance(company, operations, listing)
-        for operation in await self._waiting_operations(company):
+        operations, _ = await self._open_operations(company)
+        for operation in operations:
             await self._decide_cancel(company, operation, listing)
 
-    async def _waiting_operations(self, company: Company) -> list[Operation]:
-        """Open operations that no flow of this process will decide."""
-        operations = await self._outbox.open_operations(company.id)
-        in_flight = self._flows.operation_ids
-        return [operation for operation in operations if operation.id not in in_flight]
+    async def _open_operations(self, company: Company) -> tuple[list[Operation], list[Operation]]:
+        """Those that no flow of this process will decide, and bookings that a flow has promised its caller.
 
-    async def _promised_operations(self, company: Company) -> list[Operation]:
-        """Open bookings whose caller was told to wait while a flow of this process still waits for Cal.com's reply.
-
-        What is found in the calendar is certain before that reply comes, which may take a minute.
+        Promised: the caller was told to wait while the flow still waits for Cal.com's reply, which may take a minute.
+        What is found in the calendar meanwhile is certain all the same.
         """
         operations = await self._outbox.open_operations(company.id)
         in_flight = self._flows.operation_ids
-        deadline_s = self._durations.reply_deadline_s
-        return [
-            operation
-            for operation in operations
-            if operation.kind is Kind.BOOK and operation.id in in_flight and operation.age_s > deadline_s
-        ]
+        waiting = [operation for operation in operations if operation.id not in in_flight]
+        late = [operation for operation in operations if operation.age_s > self._durations.reply_deadline_s]
+        return waiting, [each for each in late if each.kind is Kind.BOOK and each.id in in_flight]
 
     async def _listing(self, company: Company, operations: Sequence[Operation]) -> Listing:
         progress = self._progress.setdefault(company.id, _Progress(datetime.now(UTC) - FIRST_SWEEP))
@@ -212,28 +204,28 @@ class Reconciler:
     async def _decide_lookup(self, operation: Operation, listing: Listing) -> None:
         if await self._decide_found(operation, listing):
             return
-        appointment = operation.appointment
-        match operation.kind:
-            case Kind.BOOK:
-                booking = listing.made_for(appointment.id)
-                done = False
-            case Kind.MOVE:
-                booking = listing.moved(operation.calcom_uid, appointment.moving_to_starts_at)
-                done = booking is not None  # what has become of it since is for the comparison to follow
-            case _:
-                return
-        if done:
-            await self._settle(operation, Accepted(booking), "confirmed")
-        elif (booking is not None and booking.cancelled) or operation.age_s > self._durations.abandon_after_s:
+        made = listing.made_for(operation.appointment.id) if operation.kind is Kind.BOOK else None
+        gone = made is not None and made.cancelled
+        too_old = operation.age_s > self._durations.abandon_after_s
+        if operation.kind in (Kind.BOOK, Kind.MOVE) and (gone or too_old):
             await self._settlement.abandon(operation)
             self._note(operation, "abandoned")
 
     async def _decide_found(self, operation: Operation, listing: Listing) -> bool:
-        """Settles a booking that stands in the calendar; whether there is one."""
-        booking = listing.made_for(operation.appointment.id) if operation.kind is Kind.BOOK else None
-        if booking is None or not booking.accepted:
+        """Settles what the calendar shows to have been done; whether it does."""
+        appointment = operation.appointment
+        match operation.kind:
+            case Kind.BOOK:
+                booking = listing.made_for(appointment.id)
+                done = booking is not None and booking.accepted
+            case Kind.MOVE:
+                booking = listing.moved(operation.calcom_uid, appointment.moving_to_starts_at)
+                done = booking is not None  # what has become of it since is for the comparison to follow
+            case _:
+                return False
+        if booking is None or not done:
             return False
-        if self._reads_back and overlapped_by_external(booking, listing.bookings):
+        if operation.kind is Kind.BOOK and self._reads_back and overlapped_by_external(booking, listing.bookings):
             await self._settle(operation, Taken("somebody booked the time directly in the calendar"), "overrun")
         else:
             await self._settle(operation, Accepted(booking), "confirmed")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -136,12 +136,11 @@ class Calendar:
     def is_free(self, host: Host, start: datetime, end: datetime, *, ignoring: str | None = None) -> bool:
         """The availability check: inside opening hours and overlapping no live booking but `ignoring`."""
         opens, closes = host.opening_hours(start.astimezone(host.zone).date())
-        return opens <= start and end <= closes and not self._overlaps(host, start, end, ignoring)
+        return opens <= start and end <= closes and all(uid == ignoring for uid in self._live_between(host, start, end))
 
     def overlapping(self, host: Host, start: datetime, end: datetime) -> Booking | None:
         """The first live booking of the host in that time."""
-        found = (booking for _, _, uid in self._live_by_host[host.user_id] if (booking := self._bookings[uid]))
-        return next((booking for booking in found if booking.start < end and booking.end > start), None)
+        return next((self._bookings[uid] for uid in self._live_between(host, start, end)), None)
 
     def of_attendee_at(self, draft: Draft) -> Booking | None:
         """The live booking that the same attendee has of the same event type at the same start."""
@@ -193,15 +192,15 @@ class Calendar:
         self._bookings[uid] = replace(self._bookings[uid], rescheduled_to_uid=created.uid)
         return Rescheduled(cancelled=self._bookings[uid] if old.status.is_live else None, created=created)
 
-    def _overlaps(self, host: Host, start: datetime, end: datetime, ignoring: str | None) -> bool:
+    def _live_between(self, host: Host, start: datetime, end: datetime) -> Iterator[str]:
+        """The uids of the host's live bookings that overlap, in order of their start."""
         live = self._live_by_host[host.user_id]
         first = bisect_left(live, start - self._longest, key=itemgetter(0))
         for other_start, other_end, uid in live[first:]:
             if other_start >= end:
-                return False
-            if other_end > start and uid != ignoring:
-                return True
-        return False
+                return
+            if other_end > start:
+                yield uid
 
     def _add(self, draft: Draft, now: datetime, **origin: str | None) -> Booking:
         key = self._slot_key(draft)

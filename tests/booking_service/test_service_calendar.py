@@ -17,6 +17,7 @@ from tests.booking_service.kit.harness import WEBHOOK_SECRET, Answer, Serve, Ser
 from tests.booking_service.kit.servers import CalcomStub
 from tests.booking_service.kit.world import ANNA, BEA
 
+from booking_service import calcom as calcom_client
 from booking_service.flaws import Flaw
 
 
@@ -127,6 +128,19 @@ async def test_what_is_told_of_an_own_booking_before_its_reply_changes_nothing(
         assert await service.state(appointment_id) == "pending"
         link.let_go.set()
         assert (await ours).code == "confirmed"
+
+
+async def test_a_day_of_more_bookings_than_one_page_is_read_back_whole(
+    serve: Serve, link: FaultyLink, ten: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or every booking of a large company would wait for the reconciler, and hold its person's lock meanwhile."""
+    monkeypatch.setattr(calcom_client, "PAGE_SIZE", 2)
+    async with serve() as service:
+        for hour in (9, 11, 12, 13, 14):
+            answer = await service.caller().book(ten.replace(hour=hour))
+            assert answer.code == "confirmed"
+        read_back = [event for event in service.events("calcom_sent") if event["what"] == "read_back"]
+        assert len(read_back) == 1 + 1 + 2 + 2 + 3  # bookings of the day, two a page
 
 
 @pytest.mark.parametrize("flaw", [None, Flaw.NO_READ_BACK])

@@ -6,13 +6,8 @@ Schemathesis makes the requests, good and bad ones, from the document; every one
 from __future__ import annotations
 
 import hmac
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -29,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.booking_service.kit.harness import API_KEY, WEBHOOK_SECRET
-from tests.booking_service.kit.servers import CalcomStub
+from tests.booking_service.kit.servers import CalcomStub, booking_service
 from tests.booking_service.kit.world import ANNA, PHONE, SERVICE
 
 from booking_service import signatures
@@ -70,32 +65,12 @@ class Signed(AuthBase):
         return request
 
 
-@contextmanager
-def _service(environ: dict[str, str]) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        descriptor = listening.fileno()
-        server = subprocess.Popen(
-            [sys.executable, "-m", "booking_service", "--fd", str(descriptor)],
-            env={**os.environ, **environ},
-            pass_fds=(descriptor,),
-        )
-    try:
-        deadline = time.monotonic() + 20
-        while requests.get(f"{url}/healthz", timeout=20).status_code != 200:
-            assert time.monotonic() < deadline
-        yield url
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
 @pytest.fixture(params=["with redis", "without redis"])
 def base_url(
     request: pytest.FixtureRequest, database_url: str, redis_url: str, closed_redis_url: str, calcom: CalcomStub
 ) -> Iterator[str]:
     redis = redis_url if request.param == "with redis" else closed_redis_url
-    with _service(
+    with booking_service(
         {
             "BOOKING_DATABASE_URL": database_url,
             "BOOKING_REDIS_URL": redis,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,14 +50,9 @@ class Orders:
         return {booking.number: booking for booking in self.resolved.bookings if booking.number is not None}
 
 
-_LATEST: list[Orders] = []
-
-
+@lru_cache(maxsize=1)  # the checks of one record share the work
 def decide_orders(resolved: Resolved) -> Orders:
-    """The record's history, decided. The one asked for last is kept, so that several checks share the work."""
-    for orders in _LATEST:
-        if orders.resolved is resolved:
-            return orders
+    """The record's history, decided."""
     record = resolved.record
     known = resolved.at_rest
     history = history_of_tables(
@@ -66,9 +61,7 @@ def decide_orders(resolved: Resolved) -> Orders:
         record.calendar if known else None,
         staleness_ns=int(record.staleness_s / record.time_scale * 1e9),
     )
-    orders = Orders(resolved, history, check_columns(history))
-    _LATEST[:] = [orders]
-    return orders
+    return Orders(resolved, history, check_columns(history))
 
 
 class _OrderWords:

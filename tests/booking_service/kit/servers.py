@@ -136,3 +136,12 @@ def calcom_stub(world: Path, time_scale: float) -> Iterator[CalcomStub]:
     command += ["--requests-per-min", "100000", "--time-scale", str(time_scale), "--seed", "1"]
     with _running(command, lambda: _accepts(api) and _accepts(control)):
         yield CalcomStub(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{control}")
+
+
+@contextlib.contextmanager
+def booking_service(environ: dict[str, str]) -> Iterator[str]:
+    """The URL of the service as a process of its own, with these `BOOKING_*` variables."""
+    port = free_port()
+    command = [sys.executable, "-m", "booking_service", "--port", str(port)]
+    with _running(command, lambda: _accepts(port), env={**os.environ, **environ}):
+        yield f"http://127.0.0.1:{port}"

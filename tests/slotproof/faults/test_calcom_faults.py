@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import ValidationError
+from tests.booking_service.kit.servers import calcom_stub
 from tests.booking_service.kit.world import WORLD
 
 from slotproof.errors import FaultError
@@ -27,38 +24,16 @@ SCALE = 10.0
 HEADERS = {"Authorization": "Bearer cal_weber", "cal-api-version": "2024-08-13"}
 
 
-def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, System]]:
     """A client of the API, and the stub as faults see it."""
-    folder = tmp_path_factory.mktemp("calcom")
-    world: Path = folder / "world.json"
+    world: Path = tmp_path_factory.mktemp("calcom") / "world.json"
     world.write_text(json.dumps(WORLD))
-    api, control = _port(), _port()
-    command = [sys.executable, "-m", "calcom_stub", f"--port={api}", f"--control-port={control}", f"--world={world}"]
-    options = [f"--ledger={folder / 'ledger.jsonl'}", "--latency=none", "--requests-per-min=10000"]
-    with subprocess.Popen([*command, *options]) as process:
-        try:
-            address = Address("127.0.0.1", control)
-            deadline = time.monotonic() + 20
-            while not _answers(address):
-                assert time.monotonic() < deadline
-            with httpx.Client(base_url=f"http://127.0.0.1:{api}", headers=HEADERS, timeout=20) as client:
-                yield client, _system(address)
-        finally:
-            process.terminate()
-
-
-def _answers(control: Address) -> bool:
-    try:
-        return httpx.get(f"{control.url}/control/state", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
+    with (
+        calcom_stub(world, SCALE) as running,
+        httpx.Client(base_url=running.url, headers=HEADERS, timeout=20) as client,
+    ):
+        yield client, _system(Address("127.0.0.1", int(running.control_url.rpartition(":")[2])))
 
 
 def _system(control: Address | None) -> System:
