@@ -3,7 +3,8 @@
 Cal.com checks, does other work and inserts later, without a lock (FACTS-calcom-retell.md section 1.11): a booking that
 a person makes in the calendar between the two overlaps ours, and Cal.com accepts both. The own database cannot know
 it. So the accepted booking is given up again before anybody is told of it. It costs one list request of the budget for
-each booking (more where the company has hundreds a day); when that cannot be had, the outcome stays open and the reconciler, which lists anyway, looks as well.
+each booking (more where the company has hundreds a day); when that cannot be had, the outcome stays open and the
+reconciler, which lists anyway, looks as well.
 """
 
 from __future__ import annotations
