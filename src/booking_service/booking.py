@@ -16,7 +16,7 @@ from booking_service import errors
 from booking_service.appointments import Kind, Operation, OperationState, Reply, present_reply, still_answers
 from booking_service.calcom import CalcomClient, NewBooking
 from booking_service.flows import CalcomTiming, Flow, Flows, WithdrawnError
-from booking_service.locks import LockRequest, PersonLocks
+from booking_service.locks import LockRequest, PersonLocks, PersonTime
 from booking_service.outcomes import Outcome, OutcomePolicy, Rejected
 from booking_service.payloads import (
     BookAppointmentArgs,
@@ -40,8 +40,8 @@ class Change(Protocol):
     """One kind of change: how it is reserved in the database and how Cal.com is asked for it."""
 
     @property
-    def person_id(self) -> int | None:
-        """Whose calendar must be locked; a cancel needs no lock, because it takes nothing."""
+    def takes(self) -> PersonTime | None:
+        """Whose time must be locked; a cancel needs no lock, because it takes nothing."""
 
     async def reserve(self, operation_id: UUID) -> Operation: ...
 
@@ -57,8 +57,8 @@ class _Book:
     key: str
 
     @property
-    def person_id(self) -> int | None:
-        return self.wanted.event_type.person_id
+    def takes(self) -> PersonTime:
+        return PersonTime(self.wanted.event_type.person_id, self.wanted.starts_at, self.wanted.ends_at)
 
     async def reserve(self, operation_id: UUID) -> Operation:
         return await self.store.reserve_booking(operation_id, uuid4(), self.key, self.caller, self.wanted)
@@ -85,7 +85,7 @@ class _Cancel:
     branch: Branch
     appointment_id: UUID
     key: str
-    person_id: int | None = None
+    takes: None = None
 
     async def reserve(self, operation_id: UUID) -> Operation:
         return await self.store.reserve_cancel(operation_id, self.key, self.caller, self.appointment_id)
@@ -103,20 +103,18 @@ class _Move:
     caller: Caller
     branch: Branch
     appointment_id: UUID
-    person_id: int | None
-    starts_at: datetime
-    ends_at: datetime
+    takes: PersonTime
     key: str
 
     async def reserve(self, operation_id: UUID) -> Operation:
         return await self.store.reserve_move(
-            operation_id, self.key, self.caller, self.appointment_id, self.starts_at, self.ends_at
+            operation_id, self.key, self.caller, self.appointment_id, self.takes.starts_at, self.takes.ends_at
         )
 
     async def ask(self, operation: Operation) -> Outcome:
         if operation.calcom_uid is None:
             return Rejected("the calendar has no booking for this appointment")
-        return await self.calcom.reschedule(self.branch.calcom_api_key, operation.calcom_uid, self.starts_at)
+        return await self.calcom.reschedule(self.branch.calcom_api_key, operation.calcom_uid, self.takes.starts_at)
 
 
 class Booking:
@@ -197,17 +195,8 @@ class Booking:
         starts_at, ends_at = branch.range_from(start, branch.event_type_by_id(appointment.event_type_id))
         if starts_at == appointment.starts_at:
             return Reply(200, "confirmed", appointment.view())
-        change = _Move(
-            self._store,
-            self._calcom,
-            caller,
-            branch,
-            appointment_id,
-            appointment.person_id,
-            starts_at,
-            ends_at,
-            key,
-        )
+        takes = PersonTime(appointment.person_id, starts_at, ends_at)
+        change = _Move(self._store, self._calcom, caller, branch, appointment_id, takes, key)
         return await self._carry_out(flow, branch, caller, key, change)
 
     async def _once(self, flow: Flow, branch: Branch, caller: Caller, key: str, change: Change) -> Reply:
@@ -225,8 +214,8 @@ class Booking:
         return None
 
     async def _carry_out(self, flow: Flow, branch: Branch, caller: Caller, key: str, change: Change) -> Reply:
-        if change.person_id is not None:
-            lock = LockRequest(branch.company_id, change.person_id, flow.operation_id, caller.request_ref)
+        if (time := change.takes) is not None:
+            lock = LockRequest(branch.company_id, time, flow.operation_id, caller.request_ref)
             await self._locks.take(lock)
         undecided = False
         try:

@@ -41,12 +41,12 @@ class FlawFacts:
 CATALOGUE: Mapping[Flaw, FlawFacts] = MappingProxyType(
     {
         Flaw.LOCK_SHORTER_THAN_UPSTREAM: FlawFacts(
-            mechanism="a lock on the person, renewed until the outcome is known, and an early 202 for the caller",
+            mechanism="a lock on the person's time, renewed until the outcome is known, and an early 202",
             what_is_wrong="the lock lives 30 s and is never renewed, while the service waits up to 60 s for Cal.com",
             enablers=frozenset({Flaw.NO_EXCLUSION_CONSTRAINT}),
         ),
         Flaw.LOCK_CHECK_THEN_SET: FlawFacts(
-            mechanism="a lock taken in one atomic step (SET NX)",
+            mechanism="a lock taken in one atomic step",
             what_is_wrong="the lock is looked at with GET and then taken with SET: two callers can both take it",
             enablers=frozenset({Flaw.NO_EXCLUSION_CONSTRAINT}),
         ),

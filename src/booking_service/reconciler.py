@@ -20,7 +20,7 @@ from booking_service.appointments import Appointment, AppointmentState, Kind, Op
 from booking_service.calcom import CalcomClient
 from booking_service.calcom_wire import CalcomBooking
 from booking_service.flows import Flows
-from booking_service.locks import LockRequest, PersonLocks
+from booking_service.locks import LockRequest, PersonLocks, PersonTime
 from booking_service.metrics import Metrics
 from booking_service.outbox import EXTERNAL_CANCEL, EXTERNAL_MOVE, EXTERNAL_UID, Outbox
 from booking_service.outcomes import Accepted, Gone, Outcome, Taken
@@ -157,9 +157,13 @@ class Reconciler:
             self._nudged.clear()
 
     async def _take_up_hold(self, operation: Operation) -> None:
-        if operation.kind in (Kind.BOOK, Kind.MOVE):
-            person_id = operation.appointment.person_id
-            await self._locks.retake(LockRequest(operation.company_id, person_id, operation.id, operation.request_ref))
+        if operation.kind not in (Kind.BOOK, Kind.MOVE):
+            return
+        appointment = operation.appointment
+        starts_at = appointment.moving_to_starts_at or appointment.starts_at
+        length = appointment.ends_at - appointment.starts_at
+        time = PersonTime(appointment.person_id, starts_at, starts_at + length)
+        await self._locks.retake(LockRequest(operation.company_id, time, operation.id, operation.request_ref))
 
     async def _reconcile(self, company: Company) -> None:
         """Lookups first: they need one request for all. Cancels need one each, and may find the budget spent."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -22,6 +21,7 @@ from booking_service.locks import (
     LockPolicy,
     LockRequest,
     PersonLocks,
+    PersonTime,
     acquire_atomically,
     acquire_check_then_set,
     go_on_without_redis,
@@ -53,8 +53,13 @@ async def locks_on(
         await link.close()
 
 
-def request(person_id: int = 7) -> LockRequest:
-    return LockRequest(company_id=1, person_id=person_id, operation_id=uuid4())
+NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def request(person_id: int = 7, begin_min: int = 0, length_min: int = 45) -> LockRequest:
+    starts_at = NINE + timedelta(minutes=begin_min)
+    time_of_person = PersonTime(person_id, starts_at, starts_at + timedelta(minutes=length_min))
+    return LockRequest(company_id=1, time=time_of_person, operation_id=uuid4())
 
 
 async def take_all(locks: PersonLocks, count: int) -> int:
@@ -68,6 +73,43 @@ async def take_all(locks: PersonLocks, count: int) -> int:
 async def test_a_lock_is_taken_by_one(redis_url: str) -> None:
     async with locks_on(redis_url) as locks:
         assert await take_all(locks, 5) == 1
+
+
+@pytest.mark.parametrize("acquire", [acquire_atomically, acquire_check_then_set])
+@pytest.mark.parametrize(
+    ("begin_min", "length_min", "shared"),
+    [
+        (0, 45, True),
+        (44, 30, True),
+        (-29, 30, True),
+        (15, 5, True),
+        (-60, 180, True),
+        (45, 45, False),
+        (-45, 45, False),
+    ],
+)
+async def test_overlapping_ranges_exclude_each_other_and_others_do_not(
+    redis_url: str, acquire: Acquire, begin_min: int, length_min: int, shared: bool
+) -> None:
+    async with locks_on(redis_url, acquire) as locks:
+        await locks.take(request())
+        other = request(begin_min=begin_min, length_min=length_min)
+        if shared:
+            with pytest.raises(ServiceError, match="busy"):
+                await locks.take(other)
+        else:
+            await locks.take(other)
+
+
+async def test_a_refused_lock_leaves_no_part_taken(redis_url: str) -> None:
+    async with locks_on(redis_url) as locks, Redis.from_url(redis_url) as client:
+        held, refused = request(), request(begin_min=-30)
+        await locks.take(held)
+        with pytest.raises(ServiceError, match="busy"):
+            await locks.take(refused)
+        assert await client.exists(*refused.keys) == await client.exists(*set(refused.keys) & set(held.keys)) == 3
+        await locks.release(held.operation_id)
+        assert await client.exists(*held.keys) == 0
 
 
 async def test_looking_before_taking_lets_several_in(redis_url: str) -> None:
@@ -96,10 +138,10 @@ async def test_a_lock_is_renewed_only_where_the_policy_says_so(redis_url: str) -
         await leaving.take(left)
 
         async def expired() -> bool:
-            return not await client.exists(left.key)
+            return not await client.exists(*left.keys)
 
         await until(expired)
-        assert await client.exists(renewed.key)
+        assert await client.exists(*renewed.keys) == len(renewed.keys)
 
 
 class MissingRenewals(RedisLink):
@@ -168,28 +210,29 @@ async def test_release_leaves_anothers_lock_alone(redis_url: str) -> None:
     async with locks_on(redis_url, renewed=False) as locks, Redis.from_url(redis_url) as client:
         held = request()
         await locks.take(held)
-        await client.set(held.key, "somebody else")
+        await client.set(held.keys[1], "somebody else")
         await locks.release(held.operation_id)
-        assert await client.get(held.key) == b"somebody else"
+        assert await client.mget(held.keys) == [None, b"somebody else", *[None] * 7]
 
 
 async def test_a_vanished_lock_is_taken_again(redis_url: str) -> None:
     async with locks_on(redis_url) as locks, Redis.from_url(redis_url) as client:
         held = request()
         await locks.take(held)
-        await client.delete(held.key)
-        give_up_at = time.monotonic() + 5
-        while not await client.exists(held.key):
-            assert time.monotonic() < give_up_at
-            await asyncio.sleep(0.02)
-        assert await client.get(held.key) == held.token.encode()
+        await client.delete(*held.keys[:-1])
+
+        async def whole() -> bool:
+            return await client.mget(held.keys) == [held.token.encode()] * len(held.keys)
+
+        assert not await whole()
+        await until(whole)
 
 
 async def test_the_owner_recognises_its_own_lock(redis_url: str) -> None:
     async with Redis.from_url(redis_url, decode_responses=True) as client:
-        assert await acquire_atomically(client, "key", "token", 1000) is None
-        assert await acquire_atomically(client, "key", "token", 1000) is None
-        assert await acquire_atomically(client, "key", "other", 1000) == "token"
+        assert await acquire_atomically(client, ("key", "next"), "token", 1000) is None
+        assert await acquire_atomically(client, ("key", "next"), "token", 1000) is None
+        assert await acquire_atomically(client, ("next", "third"), "other", 1000) == "token"
 
 
 async def test_without_redis_the_policy_decides(closed_redis_url: str) -> None:

@@ -37,9 +37,6 @@ PENDING_WAIT_S = 10.0
 PENDING_ASKS = 3
 _ANALYSIS_S = (2.0, 5.0)
 
-_FIRST_NAMES = ("Aylin", "Bernd", "Clara", "Dieter", "Elif", "Frank", "Greta", "Hasan", "Ines", "Jürgen", "Lars")
-_LAST_NAMES = ("Becker", "Demir", "Fischer", "Groß", "Hoffmann", "Kaya", "Krüger", "Müller", "Nowak", "Schäfer", "Wolf")
-
 
 @dataclass(frozen=True)
 class Persona:
@@ -261,8 +258,8 @@ class PhoneCaller(FastHttpUser):
         self.random = random.Random(f"call/{setting.seed}/{arrival.call}")
         self.company = self.random.choice(setting.world.companies)
         self.branch = self.random.choice(self.company.branches)
-        name = f"{self.random.choice(_FIRST_NAMES)} {self.random.choice(_LAST_NAMES)}"
-        self.persona = Persona(arrival.call, f"+4915{arrival.call:09d}", name)
+        speaker = setting.conversations.draw(self.random)
+        self.persona = Persona(arrival.call, f"+4915{arrival.call:09d}", speaker.name)
         self._tenant = str(self.company.id)
         self._hung_up = False
         self._line = Line(setting, self.client, arrival.due_ns)
@@ -270,7 +267,7 @@ class PhoneCaller(FastHttpUser):
             call_id=setting.identifiers.call_id(arrival.call),
             from_number=self.persona.phone,
             to_number=self.branch.phone,
-            transcript=self.random.choice(setting.transcripts),
+            transcript=speaker.transcript,
         )
         self._platform = VoicePlatform(setting, self.client, arrival.call, retell_call, self._tenant, self._line)
 

@@ -18,8 +18,8 @@ from slotproof.load.identifiers import Identifiers
 from slotproof.load.messages import API_KEY_VARIABLE
 from slotproof.load.recorder import NoRecord, OpSink
 from slotproof.load.retell_stub import RetellStub
-from slotproof.load.transcripts import Transcript, make_pool
-from slotproof.plan.scenario import Options
+from slotproof.load.transcripts import Conversations
+from slotproof.plan.scenario import Options, Retell
 from slotproof.plan.world import World, default_anchor, make_world
 
 TIME_SCALE_VARIABLE = "SLOTPROOF_TIME_SCALE"
@@ -46,8 +46,9 @@ class Setting:
     world: World
     api_key: str
     identifiers: Identifiers
-    transcripts: tuple[Transcript, ...]
+    conversations: Conversations
     sink: OpSink
+    retell: Retell = field(default_factory=Retell)
     retell_stub: RetellStub | None = None
     stopping: Event = field(default_factory=Event)
     greenlets: Group = field(default_factory=Group)
@@ -83,7 +84,7 @@ def plain_setting() -> Setting:
         else make_world(options, seed, default_anchor(datetime.now(UTC).date())),
         api_key=os.environ.get(API_KEY_VARIABLE, _PLAIN_API_KEY),
         identifiers=Identifiers(f"plain/{time.time_ns()}"),
-        transcripts=make_pool(seed),
+        conversations=Conversations(seed, Retell().transcripts),
         sink=NoRecord(),
     )
 

@@ -18,10 +18,12 @@ from slotproof.load.wire import Ask, Line, Subject
 from slotproof.record.schemas import Actor, Kind, Outcome
 
 WEBHOOK_PATH = "/webhooks/retell"
+INBOUND_PATH = "/webhooks/retell/inbound"
 WEBHOOK_TIMEOUT_S = 10.0
 WEBHOOK_BACKOFFS_S = (1.0, 2.0, 4.0)
 FUNCTION_TIMEOUT_S = 120.0
 _BACKOFF_JITTER = (0.5, 1.5)
+_DUPLICATE_AFTER_S = (0.0, 5.0)
 _DECIDED = (Outcome.OK, Outcome.TAKEN, Outcome.NOT_HELD)
 
 
@@ -36,10 +38,10 @@ class FunctionCall:
 
 
 class VoicePlatform:
-    """Timeouts, repeats and events: FACTS-calcom-retell.md sections 2.3 and 2.6. All durations are life-size.
+    """Timeouts, repeats and events: FACTS-calcom-retell.md sections 2.3, 2.5 and 2.6. All durations are life-size.
 
     Webhooks are delivered beside the call, each by a line of its own: Retell triggers them in order but does not wait
-    for one before the next, nor does the caller.
+    for one before the next, nor does the caller. So one that is late (`Retell.late_share`) comes after its successors.
     """
 
     def __init__(
@@ -53,16 +55,26 @@ class VoicePlatform:
         self._line = line
         self._deliveries: list[Greenlet] = []
         self._jitter = random.Random(f"backoff/{setting.seed}/{call}")
+        self._weather = random.Random(f"webhooks/{setting.seed}/{call}")
 
     def webhook(self, event: str, after_s: float = 0.0) -> None:
         """Deliver an event of the call, beginning that long after the call's present step."""
         line = Line(self._setting, self._client, self._line.due_ns)
         line.pause(after_s)
-        call_object = self._retell_call.of_event(event)
-        self._deliveries.append(self._setting.greenlets.spawn(self._deliver, line, event, call_object))
+        retell, weather = self._setting.retell, self._weather
+        if weather.random() < retell.late_share:
+            line.pause(weather.uniform(*retell.late_s))
+        again_after_s = weather.uniform(*_DUPLICATE_AFTER_S) if weather.random() < retell.duplicate_share else None
+        body = b'{"event":"%s","call":%s}' % (event.encode(), self._retell_call.of_event(event))
+        self._deliveries.append(self._setting.greenlets.spawn(self._deliver, line, body, again_after_s))
 
     def ring(self) -> None:
-        """The call begins: from now on Retell's REST API knows it."""
+        """The phone rings, until the service has said who is called; then the call begins.
+
+        Without an answer the number's own agent takes the call (section 2.5). From now on Retell's REST API knows it.
+        """
+        if self._setting.retell.inbound_webhook:
+            self._send(self._line, self._webhook_ask(INBOUND_PATH), self._retell_call.inbound())
         self._publish(self._retell_call.started())
 
     def hang_up(self) -> None:
@@ -85,8 +97,11 @@ class VoicePlatform:
 
         Returns the last answer when it decides, else the one that claims most (CONTRACTS.md section 1).
         """
-        fields = {"name": function.name, "call": self._retell_call.talking(), "args": function.args}
-        body = _encode(fields)
+        body = b'{"name":%s,"call":%s,"args":%s}' % (
+            _encode(function.name),
+            self._retell_call.talking(),
+            _encode(function.args),
+        )
         strongest: Answer | None = None
         for repeat in range(repeats + 1):
             if repeat:
@@ -103,23 +118,35 @@ class VoicePlatform:
             raise ValueError(f"repeats must not be negative, is {repeats}")
         return strongest
 
-    def _deliver(self, line: Line, event: str, call_object: Mapping[str, Any]) -> None:
-        """One delivery and up to three more, the same request each time; nobody waits for what it brought."""
-        ask = self._ask(Kind.WEBHOOK, Actor.PLATFORM, WEBHOOK_PATH, WEBHOOK_TIMEOUT_S, Subject(tenant=self._tenant))
-        body = _encode({"event": event, "call": call_object})
+    def _deliver(self, line: Line, body: bytes, again_after_s: float | None) -> None:
+        """Nobody waits for what it brought. What arrived may be sent again: duplicates are possible (section 2.3)."""
+        ask = self._webhook_ask(WEBHOOK_PATH)
         try:
-            for attempt in range(1, len(WEBHOOK_BACKOFFS_S) + 2):
-                if attempt > 1:
-                    line.pause(WEBHOOK_BACKOFFS_S[attempt - 2])
-                if line.attempt(ask, attempt, body).outcome is Outcome.OK:
-                    return
+            attempts = self._send(line, ask, body)
+            if again_after_s is not None:
+                line.pause(again_after_s)
+                line.attempt(ask, attempts + 1, body)
         except CallStopped:
             return
 
-    def _publish(self, call_object: Mapping[str, Any]) -> None:
+    def _send(self, line: Line, ask: Ask, body: bytes) -> int:
+        """One attempt and up to three more, the same request each time. Returns how many were made."""
+        attempt = 1
+        for backoff_s in WEBHOOK_BACKOFFS_S:
+            if line.attempt(ask, attempt, body).outcome is Outcome.OK:
+                return attempt
+            line.pause(backoff_s)
+            attempt += 1
+        line.attempt(ask, attempt, body)
+        return attempt
+
+    def _publish(self, call_object: bytes) -> None:
         """Beside the call: it is no part of any op, nor may it delay one."""
         if self._setting.retell_stub is not None:
-            self._setting.greenlets.spawn(self._setting.retell_stub.put, call_object)
+            self._setting.greenlets.spawn(self._setting.retell_stub.put, self._retell_call.call_id, call_object)
+
+    def _webhook_ask(self, path: str) -> Ask:
+        return self._ask(Kind.WEBHOOK, Actor.PLATFORM, path, WEBHOOK_TIMEOUT_S, Subject(tenant=self._tenant))
 
     def _ask(self, kind: Kind, actor: Actor, path: str, timeout_s: float, subject: Subject) -> Ask:
         return Ask(
@@ -134,5 +161,5 @@ class VoicePlatform:
         )
 
 
-def _encode(fields: Mapping[str, Any]) -> bytes:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+def _encode(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

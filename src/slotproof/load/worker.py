@@ -38,7 +38,7 @@ from slotproof.load.recorder import Recorder
 from slotproof.load.retell_stub import RetellStub
 from slotproof.load.setting import Setting
 from slotproof.load.signature import sign
-from slotproof.load.transcripts import make_pool
+from slotproof.load.transcripts import Conversations
 from slotproof.load.voice_platform import FUNCTION_TIMEOUT_S
 from slotproof.plan.plan import Plan
 from slotproof.plan.world import World
@@ -81,7 +81,7 @@ class Worker:
         self._identifiers = Identifiers(self._plan.run_id, worker, workers)
         self._caller_class = find_caller_class(Path(self._plan.callers_file))
         self._world = World.load(folder.world)
-        self._transcripts = make_pool(self._plan.seed)
+        self._conversations = Conversations(self._plan.seed, self._plan.scenario.retell.transcripts)
         self._recorder = Recorder(folder.ops(worker), _metadata(self._plan, worker))
         self._go: AsyncResult = AsyncResult()  # the harness's Go; None when stopped before it came
         self._end: AsyncResult = AsyncResult()  # wall seconds that requests on their way may still take
@@ -149,8 +149,9 @@ class Worker:
             world=self._world,
             api_key=target.api_key,
             identifiers=self._identifiers,
-            transcripts=self._transcripts,
+            conversations=self._conversations,
             sink=self._recorder,
+            retell=self._plan.scenario.retell,
             retell_stub=RetellStub(target.retell_control) if target.retell_control else None,
         )
 

@@ -63,6 +63,42 @@ class Calcom(Strict):
     """Whether Cal.com tells the service of every change of a booking, also of those made directly in the calendar."""
 
 
+Locale = Literal["de_DE", "en_US"]
+
+
+class Transcripts(Strict):
+    """What is said in the calls: `turns` [fewest, most] of the usual ones; `long_share` of the calls have a transcript
+    of `long_kb` instead, which the times of its words make about eight times as large on the wire."""
+
+    locales: Annotated[tuple[Locale, ...], Field(min_length=1)] = ("de_DE", "en_US")
+    turns: tuple[Annotated[int, Field(ge=4, le=1000)], Annotated[int, Field(ge=4, le=1000)]] = (6, 20)
+    long_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    long_kb: Annotated[float, Field(ge=1, le=1500)] = 300
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Transcripts:
+        if self.turns[0] > self.turns[1]:
+            raise ValueError("turns is [fewest, most]")
+        return self
+
+
+class Retell(Strict):
+    """How the voice platform behaves. A late webhook is sent `late_s` [shortest, longest] after its time, so that those
+    of later events overtake it; a duplicate is sent again though it was accepted."""
+
+    inbound_webhook: bool = False
+    duplicate_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    late_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    late_s: tuple[Seconds, Seconds] = (5, 60)
+    transcripts: Transcripts = Transcripts()
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Retell:
+        if self.late_s[0] > self.late_s[1]:
+            raise ValueError("late_s is [shortest, longest]")
+        return self
+
+
 class Database(Strict):
     pool_size: Annotated[int, Field(ge=1, le=200)] = 50
 
@@ -110,6 +146,7 @@ class Scenario(Strict):
     experiment: str | None = None
     load: Load
     calcom: Calcom = Calcom()
+    retell: Retell = Retell()
     database: Database = Database()
     integrity: Integrity = Integrity()
     options: Options = Options()

@@ -6,6 +6,7 @@ For drawings and causes only. A trace may be large, so only lines that name a wa
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -126,6 +127,7 @@ class _OpenHold:
     due_ns: int
     ttl_ns: int
     last_ns: int
+    covers_s: tuple[float, float]
     renewals: int = 0
 
 
@@ -138,13 +140,14 @@ def _holds(key: str, lines: Iterable[Line]) -> Iterator[Hold]:
             continue
         at, token, event = int(line["t_ns"]), str(line.get("token")), line.get("event")
         if event == "lock_acquired":
+            covers_s = _covers(line)
             for other in list(open_holds.values()):
-                if other.token != token:
+                if other.token != token and other.covers_s[0] < covers_s[1] and covers_s[0] < other.covers_s[1]:
                     expired = at >= other.due_ns - _CLOCK_SLACK_NS
                     ended = HoldEnd.EXPIRED if expired else HoldEnd.TAKEN_OVER
                     yield _ended(key, open_holds.pop(other.token), min(at, other.due_ns) if expired else at, ended)
             ttl_ns = int(line["ttl_ms"]) * 1_000_000
-            open_holds[token] = _OpenHold(token, str(line.get("trace", "")), at, at + ttl_ns, ttl_ns, at)
+            open_holds[token] = _OpenHold(token, str(line.get("trace", "")), at, at + ttl_ns, ttl_ns, at, covers_s)
             continue
         hold = open_holds.get(token)
         if hold is None:
@@ -162,6 +165,11 @@ def _holds(key: str, lines: Iterable[Line]) -> Iterator[Hold]:
             yield _ended(key, open_holds.pop(token), min(at, hold.due_ns) if expired else at, ended)
     for hold in open_holds.values():
         yield _ended(key, hold, max(hold.last_ns, hold.due_ns), HoldEnd.OPEN)
+
+
+def _covers(line: Line) -> tuple[float, float]:
+    """Which part of its key's time a lock covers; without a word of it, all."""
+    return float(line.get("locked_from_s", -math.inf)), float(line.get("locked_to_s", math.inf))
 
 
 def _ended(key: str, hold: _OpenHold, end_ns: int, end: HoldEnd) -> Hold:

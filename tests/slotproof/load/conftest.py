@@ -50,10 +50,12 @@ class Seen:
 
 @dataclass
 class StandIn:
-    """`slow_webhooks` stalls the first delivery of each call_started; `stall` holds back every function call."""
+    """`slow_webhooks` stalls the first delivery of each call_started; `stall` holds back every function call; the first
+    `inbound_refusals` deliveries of an inbound-call webhook fail."""
 
     slow_webhooks: bool = False
     stall: bool = False
+    inbound_refusals: int = 0
     seen: list[Seen] = field(default_factory=list)
     published: list[dict[str, Any]] = field(default_factory=list)
     attempts: Counter[str] = field(default_factory=Counter)
@@ -72,6 +74,10 @@ class StandIn:
         self.seen.append(seen)
         self.attempts[headers["x-request-id"]] += 1
         attempt = self.attempts[headers["x-request-id"]]
+        if seen.path == "/webhooks/retell/inbound":
+            status = 503 if attempt <= self.inbound_refusals else 200
+            await _reply(send, status, {"call_inbound": {}})
+            return
         if seen.path == "/webhooks/retell":
             if self.slow_webhooks and seen.body["event"] == "call_started" and attempt == 1:
                 await asyncio.sleep(STALL_S)
@@ -178,7 +184,14 @@ CALLERS_FILE = Path(__file__).with_name("one_by_one.py")
 ANCHOR = date(2027, 3, 1)
 
 
-def _make_plan(callers_file: Path = CALLERS_FILE, *, seed: int = 7, time_scale: float = 30, **load: Any) -> Plan:
+def _make_plan(
+    callers_file: Path = CALLERS_FILE,
+    *,
+    seed: int = 7,
+    time_scale: float = 30,
+    retell: dict[str, Any] | None = None,
+    **load: Any,
+) -> Plan:
     fields: dict[str, Any] = {"warm_up_s": 0, "phases": [{"calls_per_s": 1, "duration_s": 40}], **load}
     scenario = {
         "schema": 1,
@@ -187,6 +200,7 @@ def _make_plan(callers_file: Path = CALLERS_FILE, *, seed: int = 7, time_scale: 
         "risk": {"id": "R", "title": "t", "likelihood": 1, "impact": 1},
         "time_scale": time_scale,
         "load": fields,
+        "retell": retell or {},
         "options": {"people": 10, "talk_s": [1, 2]},
     }
     clock = ClockPair.now()

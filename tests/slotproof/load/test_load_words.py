@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import random
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ from slotproof.load.outcome import Answer, OfferedTime, read_failure, read_reply
 from slotproof.load.recorder import Recorder, Tally
 from slotproof.load.retell_call import RetellCall
 from slotproof.load.signature import sign
-from slotproof.load.transcripts import make_pool
+from slotproof.load.transcripts import Conversations, Speaker
 from slotproof.plan.arrivals import arrival_times_s
 from slotproof.plan.plan import Plan
+from slotproof.plan.scenario import Locale, Transcripts
 from slotproof.record.arrow_files import read_stream
 from slotproof.record.schemas import OPS, Kind, Outcome
 
@@ -200,17 +203,51 @@ def test_tally_counts_bookings_and_lags() -> None:
 
 
 def test_call_object_grows_with_the_call() -> None:
-    call = RetellCall("call_1", "+49151", "+4930", make_pool(1)[0])
+    transcript = Conversations(1, Transcripts()).draw(random.Random(1)).transcript
+    call = RetellCall("call_1", "+49151", "+4930", transcript)
     required = {"call_id", "agent_id", "agent_version", "call_status", "call_type", "from_number", "to_number"}
-    assert required < call.of_event("call_started").keys()
-    assert "transcript" in call.talking()
+    assert required < json.loads(call.of_event("call_started")).keys()
+    assert json.loads(call.talking())["transcript"] == transcript.text(3)
     with pytest.raises(ValueError, match="has not ended"):
         call.ended()
     call.hang_up()
-    assert "call_analysis" not in call.of_event("call_ended")
-    assert call.of_event("call_analyzed")["call_analysis"]["call_successful"] is True
-    assert call.ended()["call_status"] == "ended"
+    ended, analyzed = json.loads(call.of_event("call_ended")), json.loads(call.of_event("call_analyzed"))
+    assert "call_analysis" not in ended
+    assert analyzed["call_analysis"]["call_successful"] is True
+    assert ended["call_status"] == "ended"
+    assert ended["transcript"] == transcript.text()
+    assert ended["transcript_object"] == analyzed["transcript_object"] == transcript.objects()
 
 
-def test_transcripts_repeat_with_their_seed() -> None:
-    assert make_pool(3) == make_pool(3) != make_pool(4)
+def test_the_inbound_webhook_has_no_call_id() -> None:
+    transcript = Conversations(1, Transcripts()).draw(random.Random(1)).transcript
+    body = json.loads(RetellCall("call_1", "+49151", "+4930", transcript).inbound())
+    assert body["event"] == "call_inbound"
+    assert body["call_inbound"].items() >= {"from_number": "+49151", "to_number": "+4930"}.items()
+    assert "call_id" not in body["call_inbound"]
+
+
+def test_conversations_repeat_with_their_seed() -> None:
+    def drawn(seed: int) -> list[Speaker]:
+        generator = random.Random(0)
+        conversations = Conversations(seed, Transcripts())
+        return [conversations.draw(generator) for _ in range(5)]
+
+    assert drawn(3) == drawn(3) != drawn(4)
+
+
+@pytest.mark.parametrize(("locale", "word"), [("de_DE", "ich"), ("en_US", "you")])
+def test_callers_speak_their_language(locale: Locale, word: str) -> None:
+    conversations = Conversations(1, Transcripts(locales=(locale,), turns=(30, 30)))
+    texts = [conversations.draw(random.Random(number)).transcript.text().casefold() for number in range(10)]
+    assert all(text.count("\n") == 30 for text in texts)
+    assert any(word in text.split() for text in texts)
+
+
+def test_long_conversations_have_about_their_size_and_the_time_of_each_word() -> None:
+    wanted = Transcripts(long_share=1, long_kb=300)
+    transcript = Conversations(1, wanted).draw(random.Random(1)).transcript
+    assert len(transcript.text().encode()) == pytest.approx(300 * 1024, rel=0.1)
+    assert 1_500_000 < len(transcript.whole) < 4_000_000
+    words = [word for turn in json.loads(b"{" + transcript.whole + b"}")["transcript_object"] for word in turn["words"]]
+    assert all(earlier["end"] == later["start"] for earlier, later in pairwise(words))

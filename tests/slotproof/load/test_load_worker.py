@@ -127,6 +127,58 @@ def test_two_workers_record_every_request_on_the_wire(make_run: MakeRun, stand_i
     assert Counter(call["call_status"] for call in stand_in.published) == {"ongoing": calls, "ended": calls}
 
 
+def test_webhooks_arrive_twice_and_late_where_the_scenario_says_so(make_run: MakeRun, stand_in: StandIn) -> None:
+    retell = {"duplicate_share": 0.5, "late_share": 0.5, "late_s": [100, 200]}
+    folder = make_run(retell=retell, phases=[{"calls_per_s": 1, "duration_s": 40}], drain_s=300)
+    _run(folder, stand_in)
+    webhooks = [seen for seen in stand_in.seen if seen.path == "/webhooks/retell"]
+    sent = Counter((seen.body["call"]["call_id"], seen.body["event"]) for seen in webhooks)
+    assert set(sent.values()) == {1, 2}
+    by_call: dict[str, list[str]] = {}
+    for seen in webhooks:
+        by_call.setdefault(seen.body["call"]["call_id"], []).append(seen.body["event"])
+    assert all(set(events) == {"call_started", "call_ended", "call_analyzed"} for events in by_call.values())
+    assert any(events.index("call_started") > events.index("call_ended") for events in by_call.values())
+    rows = _ops(folder).table.to_pylist()
+    assert len(stand_in.seen) == len(rows)
+    _assert_calls_are_coherent(rows)
+
+
+def test_the_phone_rings_until_the_inbound_webhook_is_answered(make_run: MakeRun, stand_in: StandIn) -> None:
+    stand_in.inbound_refusals = 2
+    folder = make_run(retell={"inbound_webhook": True}, phases=[{"calls_per_s": 1, "duration_s": 20}], drain_s=300)
+    _run(folder, stand_in)
+    rows = _ops(folder).table.to_pylist()
+    for call in {row["call"] for row in rows}:
+        webhooks = [row for row in rows if row["call"] == call and row["kind"] == "webhook"]
+        first = sorted(webhooks, key=lambda row: row["invoke_ns"])[:4]
+        assert [row["outcome"] for row in first] == ["unknown", "unknown", "ok", "ok"]
+        assert [row["attempt"] for row in first] == [1, 2, 3, 1]
+    inbound = [seen for seen in stand_in.seen if seen.path == "/webhooks/retell/inbound"]
+    assert all(seen.signature_ok and seen.body["event"] == "call_inbound" for seen in inbound)
+    assert len(inbound) == 3 * len({row["call"] for row in rows})
+
+
+def test_a_call_is_taken_though_nobody_answers_the_inbound_webhook(make_run: MakeRun, stand_in: StandIn) -> None:
+    stand_in.inbound_refusals = 9
+    folder = make_run(retell={"inbound_webhook": True}, phases=[{"calls_per_s": 1, "duration_s": 10}], drain_s=300)
+    _run(folder, stand_in)
+    inbound = [seen for seen in stand_in.seen if seen.path == "/webhooks/retell/inbound"]
+    started = [seen for seen in stand_in.seen if seen.body.get("event") == "call_started"]
+    assert len(inbound) == 4 * len(started) > 0
+
+
+def test_transcripts_of_megabytes_leave_the_calls_on_time(make_run: MakeRun, stand_in: StandIn) -> None:
+    transcripts = {"long_share": 0.5, "long_kb": 300}
+    phases = [{"calls_per_s": 0.5, "duration_s": 40}]
+    folder = make_run(retell={"transcripts": transcripts}, phases=phases, drain_s=300, time_scale=5)
+    _run(folder, stand_in)
+    sizes = [int(seen.headers["content-length"]) for seen in stand_in.seen if seen.body.get("event") == "call_ended"]
+    assert max(sizes) > 1_500_000 > 50_000 > min(sizes)
+    assert {row["outcome"] for row in _ops(folder).table.to_pylist() if row["kind"] == "webhook"} == {"ok"}
+    assert max(len(json.dumps(call)) for call in stand_in.published) > 1_500_000
+
+
 def _assert_calls_are_coherent(rows: list[dict[str, Any]]) -> None:
     """Attempts count up from 1, a new process follows an unknown outcome, steps are due when the last one ended."""
     calls: dict[int, list[dict[str, Any]]] = {}

@@ -207,6 +207,15 @@ def _line(event: str, at_ms: float, op: int, **fields: object) -> dict[str, Any]
         ([("lock_lost", 3600.0, 5, {})], HoldEnd.EXPIRED, 3000),
         ([("lock_acquired", 3050.0, 6, {"ttl_ms": 3000})], HoldEnd.EXPIRED, 3000),
         ([("lock_acquired", 1000.0, 6, {"ttl_ms": 3000})], HoldEnd.TAKEN_OVER, 1000),
+        ([("lock_acquired", 1000.0, 6, {"ttl_ms": 3000, "locked_from_s": 300})], HoldEnd.TAKEN_OVER, 1000),
+        (
+            [
+                ("lock_acquired", 1000.0, 6, {"ttl_ms": 3000, "locked_from_s": 600, "locked_to_s": 900}),
+                ("lock_released", 1200.0, 5, {}),
+            ],
+            HoldEnd.RELEASED,
+            1200,
+        ),
         ([("lock_lost", 1500.0, 5, {})], HoldEnd.LOST, 1500),
         ([("lock_renewed", 2000.0, 5, {"ttl_ms": 3000}), ("lock_released", 4500.0, 5, {})], HoldEnd.RELEASED, 4500),
         ([("lock_renewed", 2000.0, 5, {"ttl_ms": 3000}), ("lock_lost", 6000.0, 5, {})], HoldEnd.EXPIRED, 5000),
@@ -216,7 +225,7 @@ def _line(event: str, at_ms: float, op: int, **fields: object) -> dict[str, Any]
 def test_end_of_a_hold(
     after: list[tuple[str, float, int, dict[str, Any]]], end: HoldEnd, end_ms: float, flawed: SampleRun, tmp_path: Path
 ) -> None:
-    lines = [_line("lock_acquired", 0.0, 5, ttl_ms=3000)]
+    lines = [_line("lock_acquired", 0.0, 5, ttl_ms=3000, locked_from_s=0, locked_to_s=600)]
     lines += [_line(event, at_ms, op, **fields) for event, at_ms, op, fields in after]
     hold = _facts(flawed.record, tmp_path, lines, [5]).holds[0]
     assert (hold.end, hold.end_ns) == (end, end_ms * 1e6)

@@ -29,6 +29,7 @@ from slotproof.stack.guardian import Guardian
 from slotproof.stack.processes import Command, spawn
 from slotproof.stack.scratch import make_scratch
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 folder = Path(sys.argv[1])
 CHILD = '''
 import signal, subprocess, sys, time
@@ -76,7 +77,10 @@ def test_everything_dies_with_the_harness(tmp_path: Path, ending: signal.Signals
         assert Path(scratch).is_dir()
         # The whole group, as a terminal's Ctrl-C does: servers and guardian are in sessions of their own.
         os.killpg(harness.pid, ending)
-        harness.wait(_DEADLINE_S)
+        try:
+            harness.wait(_DEADLINE_S)
+        finally:
+            harness.kill()
         _await(lambda: not any(_runs(pid) for pid in pids) and not Path(scratch).exists())
 
 
