@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
@@ -54,7 +55,28 @@ class OperationState(StrEnum):
 
 
 @dataclass(frozen=True)
+class FurtherPart:
+    """A later part of an appointment: a row and a calendar booking of its own, decided together with the first."""
+
+    id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    calcom_uid: str | None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str | None]) -> FurtherPart:
+        return cls(
+            UUID(fields["id"] or ""),
+            datetime.fromisoformat(fields["starts_at"] or ""),
+            datetime.fromisoformat(fields["ends_at"] or ""),
+            fields["calcom_uid"],
+        )
+
+
+@dataclass(frozen=True)
 class Appointment:
+    """One row. `further_parts`: of a service with several, when this is the first."""
+
     id: UUID
     company_id: int
     person_id: int
@@ -65,6 +87,23 @@ class Appointment:
     state: AppointmentState
     actor: Actor
     calcom_uid: str | None
+    further_parts: tuple[FurtherPart, ...] = ()
+
+    @property
+    def ids(self) -> tuple[UUID, ...]:
+        """Of all parts, in order."""
+        return (self.id, *(part.id for part in self.further_parts))
+
+    @property
+    def calcom_uids(self) -> tuple[str, ...]:
+        """Of the parts that the calendar has."""
+        uids = (self.calcom_uid, *(part.calcom_uid for part in self.further_parts))
+        return tuple(uid for uid in uids if uid is not None)
+
+    @property
+    def ranges(self) -> tuple[tuple[datetime, datetime], ...]:
+        """Of all parts, in order."""
+        return ((self.starts_at, self.ends_at), *((part.starts_at, part.ends_at) for part in self.further_parts))
 
     @classmethod
     def of(cls, row: Row) -> Appointment:
@@ -79,17 +118,21 @@ class Appointment:
             state=AppointmentState(row["state"]),
             actor=Actor(row["actor"]),
             calcom_uid=row["calcom_uid"],
+            further_parts=tuple(FurtherPart.of(fields) for fields in json.loads(row["further_parts"] or "[]")),
         )
 
     def view(self) -> dict[str, object]:
-        """What a caller sees of it."""
-        return {
+        """What a caller sees of it; `parts` only where the service has several."""
+        view: dict[str, object] = {
             "id": str(self.id),
             "calcom_uid": self.calcom_uid,
             "person_id": self.person_id,
-            "start": self.starts_at.isoformat().replace("+00:00", "Z"),
-            "end": self.ends_at.isoformat().replace("+00:00", "Z"),
+            "start": _text(self.starts_at),
+            "end": _text(max(end for _, end in self.ranges)),
         }
+        if self.further_parts:
+            view["parts"] = [{"start": _text(start), "end": _text(end)} for start, end in self.ranges]
+        return view
 
 
 @dataclass(frozen=True)
@@ -137,6 +180,10 @@ class Reply:
 
     def body(self) -> dict[str, object]:
         return {"status": self.status, "booking": dict(self.booking)}
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def decide(kind: Kind, outcome: Outcome) -> OperationState:

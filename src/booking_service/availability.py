@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -130,34 +131,36 @@ class Availability:
             return []
         starts = await self._starts(branch, offering, begin, end, timing)
         held = await self._store.held_ranges(
-            branch.company_id, {event_type.person_id for event_type in offering}, begin, end
+            branch.company_id, {event_types[0].person_id for event_types in offering}, begin, end
         )
         free = [
-            (start, start + timedelta(minutes=event_type.length_min), event_type.person_id)
-            for event_type, theirs in zip(offering, starts, strict=True)
-            for start in theirs
+            (start, event_types)
+            for event_types in offering
+            for start in _starts_of_all(event_types, starts)
+            if not any(_overlaps(event_type, start, *each) for event_type in event_types for each in held)
         ]
         return [
             {
-                "person_id": person_id,
-                "person": branch.person(person_id).name,
+                "person_id": event_types[0].person_id,
+                "person": branch.person(event_types[0].person_id).name,
                 "start": _text(start),
-                "end": _text(finish),
+                "end": _text(_range(event_types[-1], start)[1]),
             }
-            for start, finish, person_id in sorted(free)
-            if not any(person_id == whose and start < ends and begins < finish for whose, begins, ends in held)
+            for start, event_types in sorted(free, key=lambda each: (each[0], each[1][0].person_id))
         ]
 
     async def _starts(
         self,
         branch: Branch,
-        offering: list[EventType],
+        offering: list[tuple[EventType, ...]],
         begin: datetime,
         end: datetime,
         timing: CalcomTiming,
-    ) -> list[tuple[datetime, ...]]:
-        known = {event_type.id: self._slots.fresh(event_type, begin) for event_type in offering}
-        unknown = [event_type for event_type in offering if known[event_type.id] is None]
+    ) -> Mapping[int, Collection[datetime]]:
+        """By event type. A part of a service has a calendar of its own, as everything that Cal.com sells."""
+        wanted = [event_type for event_types in offering for event_type in event_types]
+        known = {event_type.id: self._slots.fresh(event_type, begin) for event_type in wanted}
+        unknown = [event_type for event_type in wanted if known[event_type.id] is None]
         if unknown:
             began = time.monotonic()
             gate = asyncio.Semaphore(_PARALLEL_READS)
@@ -171,7 +174,23 @@ class Availability:
             finally:
                 timing.add(time.monotonic() - began)
             known.update(zip((event_type.id for event_type in unknown), found, strict=True))
-        return [known[event_type.id] or () for event_type in offering]
+        return {event_type_id: starts or () for event_type_id, starts in known.items()}
+
+
+def _starts_of_all(event_types: tuple[EventType, ...], starts: Mapping[int, Collection[datetime]]) -> set[datetime]:
+    """When a service may begin so that each of its parts finds its time free."""
+    begins = [{start - timedelta(minutes=each.offset_min) for start in starts[each.id]} for each in event_types]
+    return set.intersection(*begins)
+
+
+def _range(event_type: EventType, start: datetime) -> tuple[datetime, datetime]:
+    begin = start + timedelta(minutes=event_type.offset_min)
+    return begin, begin + timedelta(minutes=event_type.length_min)
+
+
+def _overlaps(event_type: EventType, start: datetime, whose: int, begins: datetime, ends: datetime) -> bool:
+    own_begin, own_end = _range(event_type, start)
+    return event_type.person_id == whose and own_begin < ends and begins < own_end
 
 
 def _text(at: datetime) -> str:

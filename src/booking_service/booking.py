@@ -7,17 +7,17 @@ is asked, nothing is told to a caller that is not written down, and a hold ends 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from booking_service import errors
 from booking_service.appointments import Kind, Operation, OperationState, Reply, present_reply, still_answers
-from booking_service.calcom import CalcomClient, NewBooking
+from booking_service.calcom import CalcomClient
+from booking_service.changes import Book, Cancel, Change, Move
 from booking_service.flows import CalcomTiming, Flow, Flows, WithdrawnError
-from booking_service.locks import LockRequest, PersonLocks, PersonTime
-from booking_service.outcomes import Outcome, OutcomePolicy, Rejected
+from booking_service.locks import LockRequest, PersonLocks
+from booking_service.outcomes import Outcome, OutcomePolicy, Rejected, Taken
 from booking_service.payloads import (
     BookAppointmentArgs,
     CancelAppointmentArgs,
@@ -34,87 +34,6 @@ class Nudge(Protocol):
     """Tells the reconciler that there is something to look up now."""
 
     def __call__(self) -> None: ...
-
-
-class Change(Protocol):
-    """One kind of change: how it is reserved in the database and how Cal.com is asked for it."""
-
-    @property
-    def takes(self) -> PersonTime | None:
-        """Whose time must be locked; a cancel needs no lock, because it takes nothing."""
-
-    async def reserve(self, operation_id: UUID) -> Operation: ...
-
-    async def ask(self, operation: Operation) -> Outcome: ...
-
-
-@dataclass(frozen=True)
-class _Book:
-    store: AppointmentStore
-    calcom: CalcomClient
-    caller: Caller
-    wanted: BookingRequest
-    key: str
-
-    @property
-    def takes(self) -> PersonTime:
-        return PersonTime(self.wanted.event_type.person_id, self.wanted.starts_at, self.wanted.ends_at)
-
-    async def reserve(self, operation_id: UUID) -> Operation:
-        return await self.store.reserve_booking(operation_id, uuid4(), self.key, self.caller, self.wanted)
-
-    async def ask(self, operation: Operation) -> Outcome:
-        booking = NewBooking(
-            event_type_id=self.wanted.event_type.id,
-            start=self.wanted.starts_at,
-            time_zone=self.wanted.branch.time_zone,
-            name=self.wanted.customer_name,
-            phone=self.caller.phone,
-            appointment_id=operation.appointment.id,
-            call_ref=self.caller.call_ref,
-            request_ref=self.caller.request_ref,
-        )
-        return await self.calcom.create(self.wanted.branch.calcom_api_key, booking)
-
-
-@dataclass(frozen=True)
-class _Cancel:
-    store: AppointmentStore
-    calcom: CalcomClient
-    caller: Caller
-    branch: Branch
-    appointment_id: UUID
-    key: str
-    takes: None = None
-
-    async def reserve(self, operation_id: UUID) -> Operation:
-        return await self.store.reserve_cancel(operation_id, self.key, self.caller, self.appointment_id)
-
-    async def ask(self, operation: Operation) -> Outcome:
-        if operation.calcom_uid is None:
-            return Rejected("the calendar has no booking for this appointment")
-        return await self.calcom.cancel(self.branch.calcom_api_key, operation.calcom_uid, "caller")
-
-
-@dataclass(frozen=True)
-class _Move:
-    store: AppointmentStore
-    calcom: CalcomClient
-    caller: Caller
-    branch: Branch
-    appointment_id: UUID
-    takes: PersonTime
-    key: str
-
-    async def reserve(self, operation_id: UUID) -> Operation:
-        return await self.store.reserve_move(
-            operation_id, self.key, self.caller, self.appointment_id, self.takes.starts_at, self.takes.ends_at
-        )
-
-    async def ask(self, operation: Operation) -> Outcome:
-        if operation.calcom_uid is None:
-            return Rejected("the calendar has no booking for this appointment")
-        return await self.calcom.reschedule(self.branch.calcom_api_key, operation.calcom_uid, self.takes.starts_at)
 
 
 class Booking:
@@ -149,12 +68,11 @@ class Booking:
         self._nudge = nudge
 
     async def book(self, branch: Branch, caller: Caller, arguments: BookAppointmentArgs, timing: CalcomTiming) -> Reply:
-        event_type = branch.event_type(arguments.person_id, arguments.service_id)
-        starts_at, ends_at = branch.range_from(arguments.start, event_type)
-        canonical = arguments.model_copy(update={"start": starts_at})
+        parts = branch.parts_from(arguments.start, branch.event_types_of(arguments.person_id, arguments.service_id))
+        canonical = arguments.model_copy(update={"start": parts[0].starts_at})
         key = idempotency_key(branch.company_id, caller.call_ref, "book_appointment", canonical)
-        wanted = BookingRequest(branch, event_type, starts_at, ends_at, arguments.customer_name)
-        change = _Book(self._store, self._calcom, caller, wanted, key)
+        wanted = BookingRequest(branch, parts, arguments.customer_name)
+        change = Book(self._store, self._calcom, caller, wanted, key)
 
         async def work(flow: Flow) -> Reply:
             return await self._once(flow, branch, caller, key, change)
@@ -165,7 +83,7 @@ class Booking:
         self, branch: Branch, caller: Caller, arguments: CancelAppointmentArgs, timing: CalcomTiming
     ) -> Reply:
         key = idempotency_key(branch.company_id, caller.call_ref, "cancel_appointment", arguments)
-        change = _Cancel(self._store, self._calcom, caller, branch, _appointment_id(arguments.booking_id), key)
+        change = Cancel(self._store, self._calcom, caller, branch, _appointment_id(arguments.booking_id), key)
 
         async def work(flow: Flow) -> Reply:
             return await self._once(flow, branch, caller, key, change)
@@ -192,11 +110,22 @@ class Booking:
         if earlier is not None:
             return present_reply(earlier)
         appointment = await self._store.own_live(caller, appointment_id)
-        starts_at, ends_at = branch.range_from(start, branch.event_type_by_id(appointment.event_type_id))
-        if starts_at == appointment.starts_at:
+        if appointment.further_parts:
+            raise errors.invalid("This service has several parts: cancel it and book another time.")
+        (part,) = branch.parts_from(start, (branch.event_type_by_id(appointment.event_type_id),))
+        if part.starts_at == appointment.starts_at:
             return Reply(200, "confirmed", appointment.view())
-        takes = PersonTime(appointment.person_id, starts_at, ends_at)
-        change = _Move(self._store, self._calcom, caller, branch, appointment_id, takes, key)
+        change = Move(
+            self._store,
+            self._calcom,
+            caller,
+            branch,
+            appointment_id,
+            appointment.person_id,
+            part.starts_at,
+            part.ends_at,
+            key,
+        )
         return await self._carry_out(flow, branch, caller, key, change)
 
     async def _once(self, flow: Flow, branch: Branch, caller: Caller, key: str, change: Change) -> Reply:
@@ -225,6 +154,8 @@ class Booking:
             if operation.kind is Kind.BOOK:
                 outcome = await self._read_back(branch.calcom_api_key, outcome)
             flow.replied()
+            if isinstance(outcome, Taken | Rejected) and outcome.stood:
+                self._nudge()  # the reconciler cancels the parts that stand alone
             settled = await self._settle_surely(operation, outcome)
             undecided = settled.state is OperationState.OPEN
             return self._tell(operation, outcome, settled)
@@ -236,18 +167,18 @@ class Booking:
 
     async def _reserve(self, flow: Flow, branch: Branch, change: Change) -> Operation:
         """Takes budget, holds the range and passes the point of no return; or leaves nothing behind."""
-        await self._calcom.admit(branch.calcom_api_key)
+        await self._calcom.admit(branch.calcom_api_key, change.requests)
         try:
             operation = await change.reserve(flow.operation_id)
         except BaseException as failure:
-            self._calcom.give_back(branch.calcom_api_key)
+            self._calcom.give_back(branch.calcom_api_key, change.requests)
             if _may_have_committed(failure):
                 self._flows.in_background(self._undo_reservation(branch.company_id, flow.operation_id))
             raise
         try:
             flow.begin_to_ask(operation)
         except WithdrawnError as withdrawn:
-            self._calcom.give_back(branch.calcom_api_key)
+            self._calcom.give_back(branch.calcom_api_key, change.requests)
             await self._settle_surely(operation, Rejected("withdrawn"))
             raise errors.overloaded("The request could not be started in time.") from withdrawn
         return operation

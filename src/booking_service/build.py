@@ -83,7 +83,7 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
     store = AppointmentStore(database, overlaps_excluded=overlaps_excluded, trace=trace)
     outbox = Outbox(database)
     slots = SlotsCache(calcom, durations, metrics)
-    settlement = Settlement(store, locks, slots)
+    settlement = Settlement(store, locks, slots, all_or_none=Flaw.NO_SAGA_COMPOUND not in flaws)
     reconciler = (
         Reconciler(
             directory=directory,

@@ -112,13 +112,19 @@ class CalcomClient:
             self._budgets[api_key] = RequestBudget(self._requests_per_min)
         return self._budgets[api_key]
 
-    async def admit(self, api_key: str) -> None:
-        """Takes budget for one booking request, to be sent at once. Raises `ServiceError` `rate_limited`."""
-        await self.budget(api_key).acquire(self._durations.calcom_budget_wait_s, BOOKING_RESERVE)
+    async def admit(self, api_key: str, requests: int = 1) -> None:
+        """Takes budget for booking requests, to be sent at once. Raises `ServiceError` `rate_limited`."""
+        for taken in range(requests):
+            try:
+                await self.budget(api_key).acquire(self._durations.calcom_budget_wait_s, BOOKING_RESERVE)
+            except errors.ServiceError:
+                self.give_back(api_key, taken)
+                raise
 
-    def give_back(self, api_key: str) -> None:
-        """Returns the budget of a request that was not sent after all."""
-        self.budget(api_key).give_back()
+    def give_back(self, api_key: str, requests: int = 1) -> None:
+        """Returns the budget of requests that were not sent after all."""
+        for _ in range(requests):
+            self.budget(api_key).give_back()
 
     async def create(self, api_key: str, booking: NewBooking) -> Outcome:
         """POST /v2/bookings; the budget was taken with `admit`. Never raises for what Cal.com or the link does.
@@ -128,8 +134,8 @@ class CalcomClient:
         """
         reply = await self._send("create", api_key, "POST", "/v2/bookings", booking.body())
         outcome = _outcome(reply, created=201)
-        if isinstance(outcome, Accepted) and outcome.booking is not None:
-            return _own(outcome.booking, booking)
+        if isinstance(outcome, Accepted):
+            return _own(outcome.bookings[0], booking)
         return Rejected(outcome.why) if isinstance(outcome, Gone) else outcome
 
     async def cancel(self, api_key: str, uid: str, reason: str) -> Outcome:
@@ -143,7 +149,7 @@ class CalcomClient:
         outcome = _outcome(
             await self._send("reschedule", api_key, "POST", f"/v2/bookings/{uid}/reschedule", body), created=201
         )
-        if isinstance(outcome, Accepted) and (outcome.booking is None or outcome.booking.start != start):
+        if isinstance(outcome, Accepted) and outcome.bookings[0].start != start:
             return Unknown("the reply is not the booking that was asked for")
         return outcome
 
@@ -285,7 +291,7 @@ def _outcome(reply: _Reply | Rejected | Unknown, created: int) -> Outcome:
         return reply
     if reply.status == created:
         try:
-            return Accepted(booking_of(reply.body))
+            return Accepted((booking_of(reply.body),))
         except MalformedReplyError as malformed:
             return Unknown(str(malformed))
     if says_taken(reply.status, reply.body):
@@ -302,4 +308,4 @@ def _own(received: CalcomBooking, asked: NewBooking) -> Outcome:
         return Taken("Cal.com returned an existing booking of somebody else")
     if not received.accepted or received.start != asked.start:
         return Unknown(f"our booking is {received.status} at {received.start}")
-    return Accepted(received)
+    return Accepted((received,))

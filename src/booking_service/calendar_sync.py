@@ -91,7 +91,7 @@ class CalendarSync:
     async def _look_up_own(self, company_id: int, appointment_id: UUID) -> None:
         in_flight = self._flows.operation_ids
         for operation in await self._outbox.open_operations(company_id):
-            if operation.appointment.id == appointment_id and operation.id not in in_flight:
+            if appointment_id in operation.appointment.ids and operation.id not in in_flight:
                 self._nudge()
 
     async def _record_external(self, company_id: int, person_id: int, webhook: CalcomWebhook) -> None:

@@ -23,6 +23,7 @@ class Flaw(StrEnum):
     COMMIT_BEFORE_CALCOM = "commit_before_calcom"
     NO_RECONCILER = "no_reconciler"
     NO_READ_BACK = "no_read_back"
+    NO_SAGA_COMPOUND = "no_saga_compound"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ CATALOGUE: Mapping[Flaw, FlawFacts] = MappingProxyType(
             mechanism="the range is read back from the calendar before a booking is confirmed",
             what_is_wrong="a booking made directly in the calendar, in the gap between Cal.com's check and its insert, "
             "is not seen: both stand",
+        ),
+        Flaw.NO_SAGA_COMPOUND: FlawFacts(
+            mechanism="a service of several parts is booked as a whole, or what was booked of it is given back",
+            what_is_wrong="when a later part is refused, the earlier ones stay booked, and nobody asked for them alone",
         ),
     }
 )

@@ -59,11 +59,10 @@ return found
 
 @dataclass(frozen=True)
 class PersonTime:
-    """A range of a person's time."""
+    """Ranges of one person's time."""
 
     person_id: int
-    starts_at: datetime
-    ends_at: datetime
+    ranges: tuple[tuple[datetime, datetime], ...]
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,16 @@ class LockRequest:
     @property
     def keys(self) -> tuple[str, ...]:
         """One key a cell; the braces keep a person's keys on one node of a cluster."""
-        first, last = (
-            int(self.time.starts_at.timestamp()) // CELL_S,
-            -(-int(self.time.ends_at.timestamp()) // CELL_S),
-        )
-        return tuple(f"{{{self.person_key}}}:{cell}" for cell in range(first, last))
+        cells = sorted({cell for begin, end in self.time.ranges for cell in _cells(begin, end)})
+        return tuple(f"{{{self.person_key}}}:{cell}" for cell in cells)
 
     @property
     def token(self) -> str:
         return str(self.operation_id)
+
+
+def _cells(begin: datetime, end: datetime) -> range:
+    return range(int(begin.timestamp()) // CELL_S, -(-int(end.timestamp()) // CELL_S))
 
 
 class Acquire(Protocol):
@@ -293,9 +293,9 @@ def _script(source: str, keys: tuple[str, ...], *args: str) -> Callable[[Redis],
 
 
 def _traced(request: LockRequest) -> dict[str, object]:
-    """The lock in the trace: whose, and which part of that person's time."""
+    """The lock in the trace: whose, and between which times."""
     return {
         "key": request.person_key,
-        "locked_from_s": int(request.time.starts_at.timestamp()),
-        "locked_to_s": int(request.time.ends_at.timestamp()),
+        "locked_from_s": int(min(begin for begin, _ in request.time.ranges).timestamp()),
+        "locked_to_s": int(max(end for _, end in request.time.ranges).timestamp()),
     }

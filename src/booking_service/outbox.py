@@ -51,7 +51,7 @@ class Outbox:
             SELECT {APPOINTMENT_COLUMNS} FROM appointments a
             WHERE a.company_id = $1 AND (a.id = ANY($2::uuid[]) OR a.calcom_uid = ANY($3::text[])) AND NOT EXISTS (
                 SELECT 1 FROM operations o
-                WHERE o.appointment_id = a.id AND (o.state = 'open' OR o.resolved_at >= $4))
+                WHERE o.appointment_id IN (a.id, a.part_of) AND (o.state = 'open' OR o.resolved_at >= $4))
             """,
             company_id,
             list(ids),
@@ -81,7 +81,8 @@ class Outbox:
                 f"""
                 UPDATE appointments a SET {changes}
                 WHERE a.company_id = $1 AND a.id = $2 AND a.state = 'live' AND a.calcom_uid IS NOT DISTINCT FROM $3
-                  AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.appointment_id = a.id AND o.state = 'open')
+                  AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.appointment_id IN (a.id, a.part_of)
+                                    AND o.state = 'open')
                 RETURNING {APPOINTMENT_COLUMNS}
                 """,
                 before.company_id,

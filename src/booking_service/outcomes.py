@@ -10,16 +10,18 @@ from booking_service.calcom_wire import CalcomBooking
 
 @dataclass(frozen=True)
 class Accepted:
-    """It took effect. `booking` is `None` for a cancel, and where the flaw `commit_before_calcom` pretends."""
+    """It took effect. `bookings`, one for each part, is empty for a cancel, and where the flaw `commit_before_calcom`
+    pretends."""
 
-    booking: CalcomBooking | None = None
+    bookings: tuple[CalcomBooking, ...] = ()
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A definite refusal: the time is not free."""
+    """A definite refusal: the time is not free. `stood`: the parts that were accepted before."""
 
     why: str
+    stood: tuple[CalcomBooking, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Gone:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Definitely nothing happened: never sent, or refused for a reason that says nothing about the time."""
+    """Nothing was booked: never sent, or refused for a reason that says nothing about the time. `stood`: the parts that
+    were accepted before."""
 
     why: str
     rate_limited: bool = False
+    stood: tuple[CalcomBooking, ...] = ()
 
 
 @dataclass(frozen=True)

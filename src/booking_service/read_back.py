@@ -34,14 +34,16 @@ def read_back_with(calcom: CalcomClient, nudge: Callable[[], None]) -> ReadBack:
     """`nudge` makes the reconciler cancel the booking that is given up."""
 
     async def read_back(api_key: str, outcome: Outcome) -> Outcome:
-        if not isinstance(outcome, Accepted) or outcome.booking is None:
+        if not isinstance(outcome, Accepted) or not outcome.bookings:
             return outcome
-        booking = outcome.booking
+        bookings = outcome.bookings
+        after = min(booking.start for booking in bookings) - AROUND
+        before = max(booking.end for booking in bookings) + AROUND
         try:
-            around = await calcom.bookings_between(api_key, booking.start - AROUND, booking.end + AROUND)
+            around = await calcom.bookings_between(api_key, after, before)
         except errors.ServiceError as failure:
             return Unknown(f"the range could not be read back: {failure.message}")
-        if overlapped_by_external(booking, around):
+        if any(overlapped_by_external(booking, around) for booking in bookings):
             nudge()
             return Taken(_WHY)
         return outcome

@@ -160,9 +160,10 @@ class Reconciler:
         if operation.kind not in (Kind.BOOK, Kind.MOVE):
             return
         appointment = operation.appointment
-        starts_at = appointment.moving_to_starts_at or appointment.starts_at
-        length = appointment.ends_at - appointment.starts_at
-        time = PersonTime(appointment.person_id, starts_at, starts_at + length)
+        ranges = appointment.ranges
+        if (moving_to := appointment.moving_to_starts_at) is not None:
+            ranges = ((moving_to, moving_to + (appointment.ends_at - appointment.starts_at)),)
+        time = PersonTime(appointment.person_id, ranges)
         await self._locks.retake(LockRequest(operation.company_id, time, operation.id, operation.request_ref))
 
     async def _reconcile(self, company: Company) -> None:
@@ -208,8 +209,8 @@ class Reconciler:
     async def _decide_lookup(self, operation: Operation, listing: Listing) -> None:
         if await self._decide_found(operation, listing):
             return
-        made = listing.made_for(operation.appointment.id) if operation.kind is Kind.BOOK else None
-        gone = made is not None and made.cancelled
+        made = [listing.made_for(part) for part in operation.appointment.ids if operation.kind is Kind.BOOK]
+        gone = any(booking is not None and booking.cancelled for booking in made)
         too_old = operation.age_s > self._durations.abandon_after_s
         if operation.kind in (Kind.BOOK, Kind.MOVE) and (gone or too_old):
             await self._settlement.abandon(operation)
@@ -217,38 +218,33 @@ class Reconciler:
 
     async def _decide_found(self, operation: Operation, listing: Listing) -> bool:
         """Settles what the calendar shows to have been done; whether it does."""
-        appointment = operation.appointment
-        match operation.kind:
-            case Kind.BOOK:
-                booking = listing.made_for(appointment.id)
-                done = booking is not None and booking.accepted
-            case Kind.MOVE:
-                booking = listing.moved(operation.calcom_uid, appointment.moving_to_starts_at)
-                done = booking is not None  # what has become of it since is for the comparison to follow
-            case _:
-                return False
-        if booking is None or not done:
+        bookings = _done(operation, listing)
+        if not bookings:
             return False
-        if operation.kind is Kind.BOOK and self._reads_back and overlapped_by_external(booking, listing.bookings):
+        overrun = operation.kind is Kind.BOOK and self._reads_back
+        if overrun and any(overlapped_by_external(booking, listing.bookings) for booking in bookings):
             await self._settle(operation, Taken("somebody booked the time directly in the calendar"), "overrun")
         else:
-            await self._settle(operation, Accepted(booking), "confirmed")
+            await self._settle(operation, Accepted(bookings), "confirmed")
         return True
 
     async def _decide_cancel(self, company: Company, operation: Operation, listing: Listing) -> None:
         """A cancel may be sent again after a lookup: once is as good as twice."""
         if operation.kind not in (Kind.CANCEL, Kind.COMPENSATE):
             return
-        uid = operation.calcom_uid
-        booking = listing.booking(uid)
-        if uid is None or (booking is not None and booking.cancelled):
-            outcome: Outcome = Gone("the calendar shows it cancelled")
-        else:
-            reason = "caller" if operation.kind is Kind.CANCEL else operation.reason or "compensation"
+        caller_wants_it = operation.kind is Kind.CANCEL
+        uids = operation.appointment.calcom_uids if caller_wants_it else (operation.calcom_uid,)
+        reason = "caller" if caller_wants_it else operation.reason or "compensation"
+        outcome: Outcome = Gone("the calendar shows it cancelled")
+        for uid in uids:
+            booking = listing.booking(uid)
+            if uid is None or (booking is not None and booking.cancelled):
+                continue
             await self._calcom.admit(company.calcom_api_key)
             outcome = await self._calcom.cancel(company.calcom_api_key, uid, reason)
-        if isinstance(outcome, Accepted | Gone):
-            await self._settle(operation, outcome, "cancelled" if operation.kind is Kind.CANCEL else "compensated")
+            if not isinstance(outcome, Accepted | Gone):
+                return
+        await self._settle(operation, outcome, "cancelled" if caller_wants_it else "compensated")
 
     async def _settle(self, operation: Operation, outcome: Outcome, decision: str) -> None:
         await self._settlement.settle(operation, outcome)
@@ -303,6 +299,21 @@ class Reconciler:
     def _note(self, operation: Operation, decision: str) -> None:
         self._trace.write("reconciled", appointment=operation.appointment.id, **{"as": decision})
         self._metrics.reconciled.labels(decision).inc()
+
+
+def _done(operation: Operation, listing: Listing) -> tuple[CalcomBooking, ...]:
+    """What the calendar has of a booking or a move, when it has all of it."""
+    appointment = operation.appointment
+    match operation.kind:
+        case Kind.BOOK:
+            made = [listing.made_for(part) for part in appointment.ids]
+            accepted = tuple(booking for booking in made if booking is not None and booking.accepted)
+            return accepted if len(accepted) == len(made) else ()
+        case Kind.MOVE:
+            moved = listing.moved(operation.calcom_uid, appointment.moving_to_starts_at)
+            return () if moved is None else (moved,)  # what has become of it since is for the comparison to follow
+        case _:
+            return ()
 
 
 def _asked_first(operations: Sequence[Operation], default: datetime) -> datetime:

@@ -28,14 +28,23 @@ class AvailabilityReply(_Reply):
     slots: list[FreeTime]
 
 
+class PartTime(_Reply):
+    """One part of a service that has several."""
+
+    start: datetime
+    end: datetime
+
+
 class BookedTime(_Reply):
-    """A booking as its caller sees it; `calcom_uid` is null until Cal.com has accepted it."""
+    """A booking as its caller sees it; `calcom_uid` is null until Cal.com has accepted it. `parts` is there only where
+    the service has several; the person is free between them."""
 
     id: str
     calcom_uid: str | None
     person_id: int
     start: datetime
     end: datetime
+    parts: list[PartTime] = []
 
 
 class BookingReply(_Reply):

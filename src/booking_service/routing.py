@@ -40,12 +40,25 @@ class Person(_Part):
 
 
 class EventType(_Part):
-    """One Cal.com event type: one service of one person."""
+    """One Cal.com event type: a service of one person, or a part of one, which begins so long after the service does.
+
+    Between two parts the person may serve somebody else (FACTS-calcom-retell.md section 4.1: services of four parts).
+    """
 
     id: int
     person_id: int
     service_id: int
     length_min: int
+    offset_min: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a service at a time; most services have one part only."""
+
+    event_type: EventType
+    starts_at: datetime
+    ends_at: datetime
 
 
 class Branch(_Part):
@@ -66,8 +79,12 @@ class Branch(_Part):
         return ZoneInfo(self.time_zone)
 
     @cached_property
-    def _sold(self) -> Mapping[tuple[int, int], EventType]:
-        return {(event_type.person_id, event_type.service_id): event_type for event_type in self.event_types}
+    def _sold(self) -> Mapping[tuple[int, int], tuple[EventType, ...]]:
+        sold: dict[tuple[int, int], tuple[EventType, ...]] = {}
+        for event_type in sorted(self.event_types, key=lambda each: each.offset_min):
+            key = (event_type.person_id, event_type.service_id)
+            sold[key] = (*sold.get(key, ()), event_type)
+        return sold
 
     def service(self, service_id: int) -> Service:
         """Raises `ServiceError` `not_found`."""
@@ -83,14 +100,14 @@ class Branch(_Part):
                 return person
         raise errors.not_found("This branch has no such person.")
 
-    def event_type(self, person_id: int, service_id: int) -> EventType:
-        """Raises `ServiceError` `not_found` when the person does not offer the service here."""
+    def event_types_of(self, person_id: int, service_id: int) -> tuple[EventType, ...]:
+        """One for each part, in order. Raises `ServiceError` `not_found` when the person does not offer the service."""
         self.service(service_id)
         self.person(person_id)
-        event_type = self._sold.get((person_id, service_id))
-        if event_type is None:
+        event_types = self._sold.get((person_id, service_id))
+        if event_types is None:
             raise errors.not_found("This person does not offer that service.")
-        return event_type
+        return event_types
 
     def event_type_by_id(self, event_type_id: int) -> EventType:
         """Raises `ServiceError` `not_found`."""
@@ -108,12 +125,12 @@ class Branch(_Part):
         except OverflowError:
             raise errors.invalid("There is no such time.") from None
 
-    def offering(self, service_id: int, person_id: int | None) -> list[EventType]:
-        """The event types of a service: of one person, or of everybody who offers it. Raises `not_found`."""
+    def offering(self, service_id: int, person_id: int | None) -> list[tuple[EventType, ...]]:
+        """The parts of a service, by one person or by everybody who offers it. Raises `not_found`."""
         if person_id is not None:
-            return [self.event_type(person_id, service_id)]
+            return [self.event_types_of(person_id, service_id)]
         self.service(service_id)
-        return [event_type for event_type in self.event_types if event_type.service_id == service_id]
+        return [event_types for (_, service), event_types in self._sold.items() if service == service_id]
 
     def day(self, of: date) -> tuple[datetime, datetime]:
         """The local day in UTC: midnight to midnight. Raises `invalid` outside of `YEARS`."""
@@ -122,8 +139,8 @@ class Branch(_Part):
         following = of + timedelta(days=1)
         return self.in_utc(datetime.combine(of, day_time())), self.in_utc(datetime.combine(following, day_time()))
 
-    def range_from(self, start: datetime, event_type: EventType) -> tuple[datetime, datetime]:
-        """The range in UTC that a booking at `start` sells; a start without offset is local time.
+    def parts_from(self, start: datetime, event_types: tuple[EventType, ...]) -> tuple[Part, ...]:
+        """The ranges in UTC that a booking at `start` sells; a start without offset is local time.
 
         Raises:
             ServiceError: `invalid`, when it is off the grid or outside the person's hours.
@@ -131,13 +148,19 @@ class Branch(_Part):
         begin = self.in_utc(start)
         local = begin.astimezone(self.zone)
         minute = local.hour * 60 + local.minute
-        grid_min = self.service(event_type.service_id).grid_min
-        person = self.person(event_type.person_id)
+        grid_min = self.service(event_types[0].service_id).grid_min
+        person = self.person(event_types[0].person_id)
         if local.second or local.microsecond or (minute - person.opens_min) % grid_min:
             raise errors.invalid(f"Starts are every {grid_min} minutes.")
-        if minute < person.opens_min or minute + event_type.length_min > person.closes_min:
+        last_min = max(each.offset_min + each.length_min for each in event_types)
+        if minute < person.opens_min or minute + last_min > person.closes_min:
             raise errors.invalid("That is outside the opening hours.")
-        return begin, begin + timedelta(minutes=event_type.length_min)
+        return tuple(_part(begin, event_type) for event_type in event_types)
+
+
+def _part(begin: datetime, event_type: EventType) -> Part:
+    starts_at = begin + timedelta(minutes=event_type.offset_min)
+    return Part(event_type, starts_at, starts_at + timedelta(minutes=event_type.length_min))
 
 
 @dataclass(frozen=True)
@@ -188,7 +211,8 @@ SELECT jsonb_build_object(
                   ORDER BY p.id), '[]')
                FROM people p WHERE p.branch_id = b.id AND p.company_id = b.company_id),
     'event_types', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                       'id', e.id, 'person_id', e.person_id, 'service_id', e.service_id, 'length_min', e.length_min)
+                       'id', e.id, 'person_id', e.person_id, 'service_id', e.service_id, 'length_min', e.length_min,
+                       'offset_min', e.offset_min)
                        ORDER BY e.id), '[]')
                     FROM event_types e WHERE e.branch_id = b.id AND e.company_id = b.company_id)
 ) AS branch

@@ -24,6 +24,7 @@ class WorldEventType(_Part):
     slug: str
     service_id: int
     length_min: int
+    offset_min: int = 0
 
 
 class WorldPerson(_Part):
@@ -134,9 +135,13 @@ def _tables(world: World) -> Iterator[tuple[str, str, str, Iterator[Row]]]:
     )
     yield (
         "event_types",
-        "id company_id branch_id person_id service_id slug length_min",
+        "id company_id branch_id person_id service_id slug length_min offset_min",
         "id",
-        ((e.id, c.id, b.id, p.id, e.service_id, e.slug, e.length_min) for c, b, p in people for e in p.event_types),
+        (
+            (e.id, c.id, b.id, p.id, e.service_id, e.slug, e.length_min, e.offset_min)
+            for c, b, p in people
+            for e in p.event_types
+        ),
     )
 
 

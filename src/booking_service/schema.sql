@@ -47,8 +47,9 @@ CREATE TABLE IF NOT EXISTS event_types (
     service_id bigint NOT NULL,
     slug       text NOT NULL,
     length_min integer NOT NULL CHECK (length_min > 0),
+    offset_min integer NOT NULL DEFAULT 0 CHECK (offset_min >= 0),   -- a part of a service begins so long after it does
     FOREIGN KEY (branch_id, service_id) REFERENCES services,
-    UNIQUE (person_id, service_id)
+    UNIQUE (person_id, service_id, offset_min)
 );
 
 -- Calls and customers ----------------------------------------------------------------------------------------------
@@ -87,6 +88,7 @@ CREATE TABLE IF NOT EXISTS appointments (
     id            uuid PRIMARY KEY,
     company_id    bigint NOT NULL REFERENCES companies,
     branch_id     bigint NOT NULL REFERENCES branches,
+    part_of       uuid REFERENCES appointments,   -- of a service with several parts: its first one
     person_id     bigint NOT NULL REFERENCES people,
     service_id    bigint NOT NULL,
     event_type_id bigint NOT NULL REFERENCES event_types,
@@ -110,6 +112,7 @@ CREATE TABLE IF NOT EXISTS appointments (
 );
 
 CREATE INDEX IF NOT EXISTS appointments_by_person ON appointments (person_id, starts_at) WHERE state <> 'cancelled';
+CREATE INDEX IF NOT EXISTS appointments_parts ON appointments (part_of) WHERE part_of IS NOT NULL;
 CREATE INDEX IF NOT EXISTS appointments_pending ON appointments (company_id) WHERE state = 'pending';
 
 -- Bookings that people made directly in the calendar. Kept apart: they may overlap, and are nobody's appointment here.

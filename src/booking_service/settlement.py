@@ -17,8 +17,9 @@ from booking_service.appointments import (
     present_reply,
 )
 from booking_service.availability import SlotsCache
+from booking_service.calcom_wire import CalcomBooking
 from booking_service.locks import PersonLocks
-from booking_service.outcomes import Accepted, Gone, Outcome, Rejected
+from booking_service.outcomes import Accepted, Gone, Outcome, Rejected, Taken
 from booking_service.store import AppointmentStore
 
 
@@ -31,9 +32,16 @@ class Settled:
 
 
 class Settlement:
-    """Writes outcomes down. Used by flows and by the reconciler; whoever comes first wins, the other one agrees."""
+    """Writes outcomes down. Used by flows and by the reconciler; whoever comes first wins, the other one agrees.
 
-    def __init__(self, store: AppointmentStore, locks: PersonLocks, slots: SlotsCache) -> None:
+    `all_or_none`: of a service with several parts all are booked or none is; what the calendar has accepted of a
+    refused one is for the reconciler to cancel. Without it (the flaw `no_saga_compound`) the accepted parts stay.
+    """
+
+    def __init__(
+        self, store: AppointmentStore, locks: PersonLocks, slots: SlotsCache, *, all_or_none: bool = True
+    ) -> None:
+        self._all_or_none = all_or_none
         self._store = store
         self._locks = locks
         self._slots = slots
@@ -47,15 +55,24 @@ class Settlement:
         state = decide(operation.kind, outcome)
         if state is OperationState.OPEN:
             return Settled(state, operation.appointment)
-        uid = outcome.booking.uid if isinstance(outcome, Accepted) and outcome.booking else None
-        return await self._close(operation, state, uid)
+        return await self._close(operation, state, self._standing(outcome))
 
     async def abandon(self, operation: Operation) -> Settled:
         """Gives up an operation whose outcome never became known. Raises `ServiceError` when the database fails."""
-        return await self._close(operation, OperationState.ABANDONED, None)
+        return await self._close(operation, OperationState.ABANDONED, ())
 
-    async def _close(self, operation: Operation, state: OperationState, uid: str | None) -> Settled:
-        appointment = await self._store.settle(operation, state, uid)
+    def _standing(self, outcome: Outcome) -> tuple[CalcomBooking, ...]:
+        match outcome:
+            case Accepted(bookings):
+                return bookings
+            case Taken() | Rejected() if not self._all_or_none:
+                return outcome.stood
+            case _:
+                return ()
+
+    async def _close(self, operation: Operation, state: OperationState, standing: tuple[CalcomBooking, ...]) -> Settled:
+        uids = {part: booking.uid for part, booking in zip(operation.appointment.ids, standing, strict=False)}
+        appointment = await self._store.settle(operation, state, uids)
         if appointment is None:
             present = await self._store.read(operation.company_id, operation.id)
             state, appointment = present.state, present.appointment

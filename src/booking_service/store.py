@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -14,7 +15,7 @@ from booking_service import customers, errors
 from booking_service.appointments import Appointment, Kind, Operation, OperationState
 from booking_service.database import Database
 from booking_service.pool import Connection
-from booking_service.routing import Branch, EventType
+from booking_service.routing import Branch, Part
 from booking_service.trace import Trace
 
 
@@ -30,13 +31,15 @@ class Caller:
 
 @dataclass(frozen=True)
 class BookingRequest:
-    """A range of a person that a caller wants."""
+    """What a caller wants of a person: one range, or the several of a service with parts."""
 
     branch: Branch
-    event_type: EventType
-    starts_at: datetime
-    ends_at: datetime
+    parts: tuple[Part, ...]
     customer_name: str
+
+    @property
+    def person_id(self) -> int:
+        return self.parts[0].event_type.person_id
 
 
 class RepeatedError(Exception):
@@ -44,7 +47,10 @@ class RepeatedError(Exception):
 
 
 APPOINTMENT_COLUMNS = """a.id, a.company_id, a.person_id, a.event_type_id, a.starts_at, a.ends_at,
-    lower(a.moving_to) AS moving_to_starts_at, a.state, a.actor, a.calcom_uid"""
+    lower(a.moving_to) AS moving_to_starts_at, a.state, a.actor, a.calcom_uid,
+    (SELECT json_agg(json_build_object('id', p.id, 'starts_at', p.starts_at, 'ends_at', p.ends_at,
+                                       'calcom_uid', p.calcom_uid) ORDER BY p.starts_at)
+     FROM appointments p WHERE p.part_of = a.id AND p.company_id = a.company_id) AS further_parts"""
 
 OPERATION = f"""
 SELECT o.id AS operation_id, o.kind, o.state AS operation_state, o.request_ref AS operation_request_ref,
@@ -54,13 +60,18 @@ SELECT o.id AS operation_id, o.kind, o.state AS operation_state, o.request_ref A
 FROM operations o JOIN appointments a ON a.id = o.appointment_id AND a.company_id = o.company_id
 """
 
-_DROP_BOOKING = "state = 'cancelled', actor = 'service'"
+_UID = "($4::jsonb ->> a.id::text)"
+_DROP_BOOKING = f"""
+    state = CASE WHEN {_UID} IS NULL THEN 'cancelled' ELSE 'live' END,
+    actor = CASE WHEN {_UID} IS NULL THEN 'service' ELSE a.actor END,
+    calcom_uid = coalesce({_UID}, a.calcom_uid)
+"""
 _DROP_MOVE = "moving_to = NULL"
 _UNCHANGED = "id = a.id"
 
 _EFFECTS: Mapping[tuple[Kind, OperationState], str] = MappingProxyType(
     {
-        (Kind.BOOK, OperationState.DONE): "state = 'live', calcom_uid = $4",
+        (Kind.BOOK, OperationState.DONE): f"state = 'live', calcom_uid = {_UID}",
         (Kind.BOOK, OperationState.REFUSED): _DROP_BOOKING,
         (Kind.BOOK, OperationState.FAILED): _DROP_BOOKING,
         (Kind.BOOK, OperationState.ABANDONED): _DROP_BOOKING,
@@ -68,8 +79,8 @@ _EFFECTS: Mapping[tuple[Kind, OperationState], str] = MappingProxyType(
         (Kind.CANCEL, OperationState.FAILED): _UNCHANGED,
         (Kind.MOVE, OperationState.DONE): (
             "starts_at = lower(a.moving_to), ends_at = upper(a.moving_to), moving_to = NULL, "
-            "replaces_uid = CASE WHEN $4::text IS NULL THEN a.replaces_uid ELSE a.calcom_uid END, "
-            "calcom_uid = coalesce($4, a.calcom_uid)"
+            f"replaces_uid = CASE WHEN {_UID} IS NULL THEN a.replaces_uid ELSE a.calcom_uid END, "
+            f"calcom_uid = coalesce({_UID}, a.calcom_uid)"
         ),
         (Kind.MOVE, OperationState.REFUSED): _DROP_MOVE,
         (Kind.MOVE, OperationState.FAILED): _DROP_MOVE,
@@ -77,7 +88,8 @@ _EFFECTS: Mapping[tuple[Kind, OperationState], str] = MappingProxyType(
         (Kind.COMPENSATE, OperationState.DONE): _UNCHANGED,
     }
 )
-"""What settling an operation does to its appointment."""
+"""What settling an operation does to its appointment, to all parts alike; a part of a refused booking stays only where
+its uid is given (the flaw `no_saga_compound`)."""
 
 
 class AppointmentStore:
@@ -106,49 +118,31 @@ class AppointmentStore:
             operation_id,
         )
 
-    async def reserve_booking(
-        self, operation_id: UUID, appointment_id: UUID, key: str, caller: Caller, wanted: BookingRequest
-    ) -> Operation:
-        """Holds a range: a pending appointment and its open operation, in one transaction.
+    async def reserve_booking(self, operation_id: UUID, key: str, caller: Caller, wanted: BookingRequest) -> Operation:
+        """Holds the ranges: a pending appointment for each part, and one open operation, in one transaction.
 
         Raises:
             ServiceError: `slot_taken`, or the database fails.
             RepeatedError: the key is there already.
         """
-        person_id = wanted.event_type.person_id
+        ids = [uuid4() for _ in wanted.parts]
+        at = wanted.parts[0]
         try:
             async with self._database.transaction() as connection:
-                await self._lock_person(connection, person_id)
-                await self._refuse_overlap(
-                    connection, caller.company_id, person_id, key, wanted.starts_at, wanted.ends_at, None
-                )
+                await self._lock_person(connection, wanted.person_id)
+                for at in wanted.parts:
+                    await self._refuse_overlap(
+                        connection, caller.company_id, wanted.person_id, key, at.starts_at, at.ends_at, None
+                    )
                 customer_id = await customers.remember(
                     connection, caller.company_id, caller.phone, wanted.customer_name
                 )
-                await connection.execute(
-                    """
-                    INSERT INTO appointments (id, company_id, branch_id, person_id, service_id, event_type_id,
-                        customer_id, phone, call_ref, request_ref, starts_at, ends_at, state, actor)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'pending', 'caller')
-                    """,
-                    appointment_id,
-                    caller.company_id,
-                    wanted.branch.id,
-                    person_id,
-                    wanted.event_type.service_id,
-                    wanted.event_type.id,
-                    customer_id,
-                    caller.phone,
-                    caller.call_ref,
-                    caller.request_ref,
-                    wanted.starts_at,
-                    wanted.ends_at,
-                )
-                operation = await self._open_operation(
-                    connection, operation_id, caller, appointment_id, Kind.BOOK, key, None
-                )
+                for appointment_id, at in zip(ids, wanted.parts, strict=True):
+                    part_of = None if appointment_id == ids[0] else ids[0]
+                    await _insert_pending(connection, appointment_id, part_of, caller, wanted.branch, at, customer_id)
+                operation = await self._open_operation(connection, operation_id, caller, ids[0], Kind.BOOK, key, None)
         except asyncpg.ExclusionViolationError as overlap:
-            raise self._refused(person_id, wanted.starts_at, wanted.ends_at, "exclusion_constraint") from overlap
+            raise self._refused(wanted.person_id, at.starts_at, at.ends_at, "exclusion_constraint") from overlap
         except asyncpg.UniqueViolationError as conflict:
             raise _first_come(conflict, key) from conflict
         self._trace_row("row_pending", operation.appointment)
@@ -218,32 +212,34 @@ class AppointmentStore:
             return await self._own_live(connection, caller, appointment_id)
 
     async def settle(
-        self, operation: Operation, state: OperationState, calcom_uid: str | None = None
+        self, operation: Operation, state: OperationState, calcom_uids: Mapping[UUID, str]
     ) -> Appointment | None:
         """Closes an open operation and does to its appointment what follows, in one statement.
 
-        Returns the appointment, or `None` when somebody else settled the operation before.
+        `calcom_uids`: by id of the part. Returns the appointment, or `None` when somebody else settled the operation
+        before.
         """
-        row = await self._database.fetchrow(
+        rows = await self._database.fetch(
             f"""
             WITH settled AS (
                 UPDATE operations SET state = $3, resolved_at = now(),
                        key = CASE WHEN $3 = 'failed' THEN NULL ELSE key END
                 WHERE id = $1 AND company_id = $2 AND state = 'open' RETURNING appointment_id
-            ), uid AS (SELECT $4::text)
+            ), uids AS (SELECT $4::jsonb)
             UPDATE appointments a SET {_EFFECTS[operation.kind, state]} FROM settled
-            WHERE a.id = settled.appointment_id AND a.company_id = $2
+            WHERE (a.id = settled.appointment_id OR a.part_of = settled.appointment_id) AND a.company_id = $2
             RETURNING {APPOINTMENT_COLUMNS}
             """,
             operation.id,
             operation.company_id,
             state.value,
-            calcom_uid,
+            json.dumps({str(part): uid for part, uid in calcom_uids.items()}),
             urgent=True,
         )
-        if row is None:
+        first = next((row for row in rows if row["id"] == operation.appointment.id), None)
+        if first is None:
             return None
-        appointment = Appointment.of(row)
+        appointment = Appointment.of(first)
         self._trace_settled(operation.kind, state, appointment)
         return appointment
 
@@ -323,7 +319,8 @@ class AppointmentStore:
             SELECT {APPOINTMENT_COLUMNS}, EXISTS (
                 SELECT 1 FROM operations o WHERE o.appointment_id = a.id AND o.state = 'open') AS undecided
             FROM appointments a
-            WHERE a.company_id = $1 AND a.id = $2 AND (a.phone = $3 OR a.call_ref = $4) FOR UPDATE
+            WHERE a.company_id = $1 AND a.id = $2 AND (a.phone = $3 OR a.call_ref = $4) AND a.part_of IS NULL
+            FOR UPDATE
             """,
             caller.company_id,
             appointment_id,
@@ -386,6 +383,37 @@ class AppointmentStore:
             start=appointment.starts_at.isoformat(),
             end=appointment.ends_at.isoformat(),
         )
+
+
+async def _insert_pending(
+    connection: Connection,
+    appointment_id: UUID,
+    part_of: UUID | None,
+    caller: Caller,
+    branch: Branch,
+    part: Part,
+    customer_id: int,
+) -> None:
+    await connection.execute(
+        """
+        INSERT INTO appointments (id, part_of, company_id, branch_id, person_id, service_id, event_type_id,
+            customer_id, phone, call_ref, request_ref, starts_at, ends_at, state, actor)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'pending', 'caller')
+        """,
+        appointment_id,
+        part_of,
+        caller.company_id,
+        branch.id,
+        part.event_type.person_id,
+        part.event_type.service_id,
+        part.event_type.id,
+        customer_id,
+        caller.phone,
+        caller.call_ref,
+        caller.request_ref,
+        part.starts_at,
+        part.ends_at,
+    )
 
 
 def _first_come(conflict: asyncpg.UniqueViolationError, key: str) -> Exception:

@@ -70,6 +70,7 @@ class Control:
                 "requests_last_min": self._limiter.requests_last_min(),
                 "requests_per_min": self._limiter.limit,
                 "blocked_until_ns": self._limiter.blocked_until_ns(),
+                "accounts_suspended": self._limiter.suspended(),
                 "last_seq": self._ledger.last_seq,
             }
         )

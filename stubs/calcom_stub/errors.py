@@ -95,6 +95,11 @@ def throttled() -> ApiError:
     return ApiError(429, text, code="ThrottlerException", details="Too Many Requests")
 
 
+def suspended() -> ApiError:
+    """Section 4.1 tells of accounts suspended for sustained excess; status and text are not documented, and ours."""
+    return ApiError(403, "This account has been suspended.")
+
+
 def invalid_by_custom_pipe(problems: Sequence[ValidationProblem]) -> ApiError:
     """POST bookings, GET slots: the problems are the message."""
     return ApiError(400, problems_text(problems))

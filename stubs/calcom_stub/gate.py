@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calcom_stub.auth import bearer_token
 from calcom_stub.envelopes import error_reply
-from calcom_stub.errors import throttled
+from calcom_stub.errors import suspended, throttled
 from calcom_stub.rate_limit import RateLimiter
 
 
@@ -37,7 +37,9 @@ class Gate:
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        app = self._app if admission.admitted else error_reply(request, throttled())
+        app = self._app
+        if not admission.admitted:
+            app = error_reply(request, suspended() if admission.suspended else throttled())
         self.requests_in_progress += 1
         try:
             await app(scope, receive, send_with_headers)

@@ -1,7 +1,8 @@
 """Requests per minute and the block that follows (FACTS-calcom-retell.md section 1.9).
 
 Per tracker (an API key, or an address without one) a window of 60 s starts with its first request; request number
-limit + 1 starts a block of 60 s. Both are protocol constants: wall seconds at every time scale.
+limit + 1 starts a block of 60 s. Both are protocol constants: wall seconds at every time scale. Who goes on asking for
+more than the limit loses the account: that is reported of five minutes (section 4.1), and documented nowhere.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from math import ceil
 
 WINDOW_S = 60
 BLOCK_S = 60
+SUSPEND_AFTER_S = 300.0
+"""Life-size: refused requests count, so that a caller who ignores the block is over the limit all the time."""
 _NS = 1_000_000_000
 
 
@@ -24,6 +27,7 @@ class Admission:
     limit: int
     remaining: int
     reset_s: int
+    suspended: bool = False
 
     def headers(self) -> dict[str, str]:
         return {
@@ -39,17 +43,21 @@ class _Tracker:
     blocked_until_ns: int = 0
     hits: int = 0
     recent_ns: deque[int] = field(default_factory=deque)
-    """When the requests of the last minute came; for the control listener, not for the limit."""
+    """When the requests of the last minute came, refused ones too."""
+    over_since_ns: int | None = None
+    """Since when the last minute has always had more requests than the limit."""
+    suspended: bool = False
 
 
 class RateLimiter:
-    """Counts requests per tracker. `clock_ns` is monotonic nanoseconds."""
+    """Counts requests per tracker. `clock_ns` is monotonic nanoseconds; `suspend_after_s` is wall time."""
 
-    def __init__(self, limit: int, clock_ns: Callable[[], int]) -> None:
+    def __init__(self, limit: int, clock_ns: Callable[[], int], suspend_after_s: float = SUSPEND_AFTER_S) -> None:
         if limit < 1:
             raise ValueError("the limit must be at least one request per window")
         self.limit = limit
         self._clock_ns = clock_ns
+        self._suspend_after_ns = round(suspend_after_s * _NS)
         self._trackers: defaultdict[str, _Tracker] = defaultdict(_Tracker)
 
     def admit(self, tracker_id: str) -> Admission:
@@ -57,6 +65,8 @@ class RateLimiter:
         tracker = self._trackers[tracker_id]
         tracker.recent_ns.append(now_ns)
         _forget_before(tracker.recent_ns, now_ns - WINDOW_S * _NS)
+        if self._is_suspended(tracker, now_ns):
+            return Admission(False, self.limit, 0, 0, suspended=True)
         if now_ns < tracker.blocked_until_ns:
             return self._refused(tracker, now_ns)
         if now_ns >= tracker.window_ends_ns:  # also after a block, which outlasts the window that it began in
@@ -79,6 +89,19 @@ class RateLimiter:
         """The end of the block that lasts longest; 0 when nobody is blocked."""
         latest_ns = max((tracker.blocked_until_ns for tracker in self._trackers.values()), default=0)
         return latest_ns if latest_ns > self._clock_ns() else 0
+
+    def suspended(self) -> int:
+        """How many trackers have lost their account."""
+        return sum(tracker.suspended for tracker in self._trackers.values())
+
+    def _is_suspended(self, tracker: _Tracker, now_ns: int) -> bool:
+        if len(tracker.recent_ns) <= self.limit:
+            tracker.over_since_ns = None
+        elif tracker.over_since_ns is None:
+            tracker.over_since_ns = now_ns
+        elif now_ns - tracker.over_since_ns >= self._suspend_after_ns:
+            tracker.suspended = True
+        return tracker.suspended
 
     def _refused(self, tracker: _Tracker, now_ns: int) -> Admission:
         return Admission(False, self.limit, 0, _seconds(tracker.blocked_until_ns - now_ns))

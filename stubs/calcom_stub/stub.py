@@ -18,7 +18,7 @@ from calcom_stub.gate import Gate
 from calcom_stub.ledger import Ledger
 from calcom_stub.operations import Operations
 from calcom_stub.pacing import LatencyProfile, Pacing
-from calcom_stub.rate_limit import RateLimiter
+from calcom_stub.rate_limit import SUSPEND_AFTER_S, RateLimiter
 from calcom_stub.subscriptions import Subscriptions
 from calcom_stub.trace import Tracer
 from calcom_stub.webhooks import Webhooks
@@ -63,7 +63,7 @@ class CalcomStub:
         self._tracer = Tracer(settings.trace_path, clock_ns)
         calendar = Calendar()
         behaviours = Behaviours(clock_ns)
-        limiter = RateLimiter(settings.requests_per_wall_min, clock_ns)
+        limiter = RateLimiter(settings.requests_per_wall_min, clock_ns, SUSPEND_AFTER_S / settings.time_scale)
         pacing = Pacing(settings.latency, settings.time_scale, settings.seed, behaviours)
         subscriptions = Subscriptions()
         self._webhooks = webhooks = Webhooks(subscriptions, now, settings.seed)

@@ -58,7 +58,7 @@ NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 def request(person_id: int = 7, begin_min: int = 0, length_min: int = 45) -> LockRequest:
     starts_at = NINE + timedelta(minutes=begin_min)
-    time_of_person = PersonTime(person_id, starts_at, starts_at + timedelta(minutes=length_min))
+    time_of_person = PersonTime(person_id, ((starts_at, starts_at + timedelta(minutes=length_min)),))
     return LockRequest(company_id=1, time=time_of_person, operation_id=uuid4())
 
 

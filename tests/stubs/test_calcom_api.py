@@ -349,6 +349,17 @@ async def test_the_rate_limit_blocks_and_says_so(start_calcom: Start) -> None:
     assert state["blocked_until_ns"] > 0
 
 
+async def test_an_account_far_over_the_limit_is_suspended(start_calcom: Start) -> None:
+    """Section 4.1; five minutes are 0.3 s at time scale 1000."""
+    calcom = await start_calcom(requests_per_min=1, time_scale=1000.0)
+    for _ in range(20_000):
+        reply = await calcom.api.get("/v2/bookings/x")
+        if reply.status_code == 403:
+            break
+    assert _text(reply) == (403, "This account has been suspended.")
+    assert (await calcom.state())["accounts_suspended"] == 1
+
+
 async def test_every_reply_has_its_own_request_id(calcom: RunningCalcom) -> None:
     """Section 1.3."""
     replies = [await calcom.slots(), await calcom.slots(), await calcom.api.get("/nowhere")]

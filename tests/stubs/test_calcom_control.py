@@ -107,6 +107,7 @@ async def test_state_of_an_idle_stub(served_calcom: RunningCalcom) -> None:
         "requests_last_min": 0,
         "requests_per_min": 10_000,
         "blocked_until_ns": 0,
+        "accounts_suspended": 0,
         "last_seq": 0,
     }
 

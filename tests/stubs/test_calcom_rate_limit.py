@@ -55,6 +55,28 @@ def test_requests_of_the_last_minute_are_those_of_the_busiest_tracker(clock: Clo
     assert limiter.requests_last_min() == 0
 
 
+def test_five_minutes_over_the_limit_cost_the_account_for_good(clock: Clock) -> None:
+    limiter = RateLimiter(3, clock)
+    began_s = clock.now_s
+    while not limiter.admit("a").suspended:
+        assert limiter.suspended() == 0
+        clock.now_s += 10
+    assert clock.now_s - began_s == 30 + 300, "the fourth request within a minute was the first too many"
+    assert limiter.suspended() == 1
+    clock.now_s += 3600
+    assert not limiter.admit("a").admitted
+    assert limiter.admit("b").admitted, "an account is one tracker's"
+
+
+def test_a_pause_below_the_limit_saves_the_account(clock: Clock) -> None:
+    limiter = RateLimiter(3, clock, suspend_after_s=100)
+    for _ in range(3):
+        for _ in range(10):
+            assert not limiter.admit("a").suspended
+            clock.now_s += 9
+        clock.now_s += 61
+
+
 def test_a_limit_below_one_is_refused(clock: Clock) -> None:
     with pytest.raises(ValueError, match="at least one"):
         RateLimiter(0, clock)

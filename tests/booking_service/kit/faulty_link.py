@@ -28,12 +28,13 @@ class Damage(StrEnum):
 
 
 class FaultyLink:
-    """`damage` is done to changes (POST); reads pass, unless `reads_fail`."""
+    """`damage` is done to changes (POST), after the first `spared`; reads pass, unless `reads_fail`."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self.url = ""
         self.damage = Damage.NONE
+        self.spared = 0
         self.reads_fail = False
         self.requests: list[tuple[str, str]] = []
         self.let_go = asyncio.Event()
@@ -64,6 +65,9 @@ class FaultyLink:
         self.requests.append((request.method, request.path))
         body = await request.read()
         damage = self.damage if request.method == "POST" else Damage.NONE
+        if damage is not Damage.NONE and self.spared:
+            self.spared -= 1
+            damage = Damage.NONE
         if request.method == "GET" and self.reads_fail:
             return web.Response(status=502)
         if damage is Damage.RATE_LIMITED:

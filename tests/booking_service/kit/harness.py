@@ -69,11 +69,13 @@ class Caller:
         content = {"name": name, "call": self.call, "args": args}
         return await self.post(f"/functions/{name}", content, request_id)
 
-    async def book(self, start: datetime, person: int = ANNA, request_id: str | None = None) -> Answer:
+    async def book(
+        self, start: datetime, person: int = ANNA, request_id: str | None = None, service: int = SERVICE
+    ) -> Answer:
         return await self.function(
             "book_appointment",
             request_id,
-            service_id=SERVICE,
+            service_id=service,
             person_id=person,
             start=start.isoformat(),
             customer_name="Mia Muster",
@@ -85,9 +87,9 @@ class Caller:
     async def move(self, booking_id: str, start: datetime, request_id: str | None = None) -> Answer:
         return await self.function("reschedule_appointment", request_id, booking_id=booking_id, start=start.isoformat())
 
-    async def free_starts(self, day: datetime, person: int = ANNA) -> list[str]:
+    async def free_starts(self, day: datetime, person: int = ANNA, service: int = SERVICE) -> list[str]:
         answer = await self.function(
-            "check_availability", service_id=SERVICE, date=day.date().isoformat(), person_id=person
+            "check_availability", service_id=service, date=day.date().isoformat(), person_id=person
         )
         assert answer.status == 200, answer
         return [slot["start"] for slot in answer.body["slots"]]
