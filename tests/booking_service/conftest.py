@@ -95,6 +95,7 @@ async def link(calcom: CalcomStub) -> AsyncIterator[FaultyLink]:
     """The service's link to the Cal.com stub."""
     async with FaultyLink(calcom.url).running() as faulty:
         yield faulty
+        assert faulty.misshapen == []
 
 
 @pytest.fixture

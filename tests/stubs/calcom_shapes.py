@@ -44,16 +44,21 @@ def shape_of(method: str, path: str, status: int) -> str:
     raise LookupError(f"no schema describes {status} of {method} {path}")
 
 
-async def validate_reply(reply: httpx.Response) -> None:
-    """An httpx response hook. Raises jsonschema.ValidationError.
+def validate(method: str, path: str, status: int, content: bytes) -> None:
+    """Raises jsonschema.ValidationError, or LookupError for an answer that no schema describes.
 
-    Replies that a behaviour spoilt on purpose are what they are, and legacy controllers have shapes of their own.
+    Replies that a behaviour spoilt on purpose are what they are.
     """
-    await reply.aread()
     try:
-        document = reply.json()
+        document = json.loads(content)
     except json.JSONDecodeError:
         return
-    if reply.status_code < 400 and document.get("status") == "error":
+    if status < 400 and document.get("status") == "error":
         return
-    validator(shape_of(reply.request.method, reply.request.url.path, reply.status_code)).validate(document)
+    validator(shape_of(method, path, status)).validate(document)
+
+
+async def validate_reply(reply: httpx.Response) -> None:
+    """`validate` as an httpx response hook."""
+    content = await reply.aread()
+    validate(reply.request.method, reply.request.url.path, reply.status_code, content)

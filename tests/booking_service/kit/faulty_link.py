@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import aiohttp
 from aiohttp import web
+from jsonschema import ValidationError
+from tests.stubs.calcom_shapes import validate
 
 _PASSED_ON = ("Authorization", "cal-api-version", "Content-Type")
 
@@ -28,7 +30,10 @@ class Damage(StrEnum):
 
 
 class FaultyLink:
-    """`damage` is done to changes (POST), after the first `spared`; reads pass, unless `reads_fail`."""
+    """`damage` is done to changes (POST), after the first `spared`; reads pass, unless `reads_fail`.
+
+    What Cal.com answers is held against the schemas of tests/stubs; `misshapen` has what they refuse.
+    """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
@@ -37,6 +42,7 @@ class FaultyLink:
         self.spared = 0
         self.reads_fail = False
         self.requests: list[tuple[str, str]] = []
+        self.misshapen: list[str] = []
         self.let_go = asyncio.Event()
         self._detached: set[asyncio.Task[tuple[int, bytes]]] = set()
 
@@ -94,7 +100,12 @@ class FaultyLink:
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         url = self._upstream + request.path_qs
         async with self._session.request(request.method, url, data=body or None, headers=headers) as response:
-            return response.status, await response.read()
+            reply = await response.read()
+        try:
+            validate(request.method, request.path, response.status, reply)
+        except (LookupError, ValidationError) as refusal:
+            self.misshapen.append(f"{request.method} {request.path}: {refusal}")
+        return response.status, reply
 
 
 def _cut(request: web.Request) -> web.Response:
