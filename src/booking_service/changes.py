@@ -14,7 +14,7 @@ from booking_service.calcom_wire import CalcomBooking
 from booking_service.locks import PersonTime
 from booking_service.outcomes import Accepted, Gone, Outcome, Rejected, Taken, Unknown
 from booking_service.routing import Branch
-from booking_service.store import AppointmentStore, BookingRequest, Caller
+from booking_service.store import AppointmentStore, BookingRequest, Caller, request_ref_of_part
 
 
 class Change(Protocol):
@@ -85,9 +85,11 @@ class Book:
                 phone=self.caller.phone,
                 appointment_id=appointment_id,
                 call_ref=self.caller.call_ref,
-                request_ref=self.caller.request_ref,
+                request_ref=request_ref_of_part(self.caller.request_ref, place),
             )
-            for appointment_id, part in zip(operation.appointment.ids, self.wanted.parts, strict=True)
+            for place, (appointment_id, part) in enumerate(
+                zip(operation.appointment.ids, self.wanted.parts, strict=True)
+            )
         ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID, uuid4
@@ -40,6 +40,11 @@ class BookingRequest:
     @property
     def person_id(self) -> int:
         return self.parts[0].event_type.person_id
+
+
+def request_ref_of_part(request_ref: str | None, place: int) -> str | None:
+    """`ref/2` for the second part (place 1) of a service: parts can be told apart wherever they are stored."""
+    return f"{request_ref}/{place + 1}" if request_ref is not None and place else request_ref
 
 
 class RepeatedError(Exception):
@@ -137,9 +142,10 @@ class AppointmentStore:
                 customer_id = await customers.remember(
                     connection, caller.company_id, caller.phone, wanted.customer_name
                 )
-                for appointment_id, at in zip(ids, wanted.parts, strict=True):
-                    part_of = None if appointment_id == ids[0] else ids[0]
-                    await _insert_pending(connection, appointment_id, part_of, caller, wanted.branch, at, customer_id)
+                for place, at in enumerate(wanted.parts):
+                    part_of = ids[0] if place else None
+                    of_part = replace(caller, request_ref=request_ref_of_part(caller.request_ref, place))
+                    await _insert_pending(connection, ids[place], part_of, of_part, wanted.branch, at, customer_id)
                 operation = await self._open_operation(connection, operation_id, caller, ids[0], Kind.BOOK, key, None)
         except asyncpg.ExclusionViolationError as overlap:
             raise self._refused(wanted.person_id, at.starts_at, at.ends_at, "exclusion_constraint") from overlap

@@ -112,8 +112,8 @@ class BehaviourSpec:
             raise BehaviourError(f"status must be one of {', '.join(map(str, STATUSES))}")
         if kind is Kind.EXISTING and (endpoint is not Endpoint.BOOKINGS_CREATE or stage is not Stage.BEFORE_CHECK):
             raise BehaviourError("an existing booking is returned by bookings.create, before_check")
-        if kind is Kind.OVERTAKEN and (endpoint is not Endpoint.BOOKINGS_CREATE or stage is not Stage.BEFORE_INSERT):
-            raise BehaviourError("bookings.create is overtaken before_insert")
+        if kind is Kind.OVERTAKEN and (endpoint is not Endpoint.BOOKINGS_CREATE or stage is Stage.BEFORE_REPLY):
+            raise BehaviourError("bookings.create is overtaken before_check or before_insert")
         return cls(endpoint, stage, kind, delay_ms, lease_s, status, share)
 
     def as_json(self) -> dict[str, Any]:

@@ -94,11 +94,15 @@ class Operations:
         try:
             await pace.reach(Stage.BEFORE_CHECK)
         except SpoiltReplyError as error:
-            other = self._calendar.overlapping(draft.host, draft.start, draft.end)
-            if error.kind is not Kind.EXISTING:
-                raise
-            if other is not None:
-                return other
+            match error.kind:
+                case Kind.EXISTING:
+                    other = self._calendar.overlapping(draft.host, draft.start, draft.end)
+                    if other is not None:
+                        return other
+                case Kind.OVERTAKEN:
+                    await self._overtake(draft)
+                case _:
+                    raise
         known = self._calendar.of_attendee_at(draft) if draft.event_type.requires_confirmation else None
         if known is not None:
             return known  # section 1.11, "idempotent return"
@@ -145,7 +149,8 @@ class Operations:
         return booking
 
     async def _overtake(self, draft: Draft) -> None:
-        """Somebody books directly, a grid step later or earlier, so that the unique key does not notice."""
+        """Somebody books directly, a grid step later or earlier, so that the unique key does not notice. Before the
+        check, it is what the check finds."""
         step = timedelta(minutes=draft.event_type.grid_min)
         walk_in = Attendee("Walk-in", "walk-in@external.example", draft.host.time_zone)
         event_type = replace(draft.event_type, requires_confirmation=False)

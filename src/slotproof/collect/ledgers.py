@@ -140,7 +140,11 @@ def pending_rows(rows: Sequence[LedgerRow]) -> int:
 
 
 def _request(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
+    """`17`, or `17/2` for the second part of a service: parts have the numbers that follow (docs/contracts.md)."""
+    number, _, part = (text or "").partition("/")
+    if not number.isdigit() or (part and not part.isdigit()):
+        return None
+    return int(number) + (int(part) - 1 if part else 0)
 
 
 def _text(value: Any) -> str | None:

@@ -26,8 +26,11 @@ class ReplyKind(StrEnum):
     OVERTAKEN = "overtaken"
 
 
-_ONLY_AT = {ReplyKind.EXISTING: StallStage.BEFORE_CHECK, ReplyKind.OVERTAKEN: StallStage.BEFORE_INSERT}
-"""These concern bookings only, and one stage."""
+_ONLY_AT = {
+    ReplyKind.EXISTING: (StallStage.BEFORE_CHECK,),
+    ReplyKind.OVERTAKEN: (StallStage.BEFORE_INSERT, StallStage.BEFORE_CHECK),
+}
+"""These concern bookings only, and these stages."""
 _SAYS = {
     ReplyKind.MALFORMED: "a cut document",
     ReplyKind.OK_WITH_ERROR: "200 with the body of an error",
@@ -56,8 +59,9 @@ class CalcomReplyParams(BaseModel):
         if (self.kind is ReplyKind.STATUS) != (self.status is not None):
             raise ValueError("`status` is given with kind `status`, and with no other")
         only_at = _ONLY_AT.get(self.kind)
-        if only_at is not None and (self.stage is not only_at or self.endpoint is not Endpoint.CREATE):
-            raise ValueError(f"kind `{self.kind}` needs endpoint `{Endpoint.CREATE}` and stage `{only_at}`")
+        if only_at is not None and (self.stage not in only_at or self.endpoint is not Endpoint.CREATE):
+            stages = " or ".join(f"`{stage}`" for stage in only_at)
+            raise ValueError(f"kind `{self.kind}` needs endpoint `{Endpoint.CREATE}` and stage {stages}")
         return self
 
 
@@ -99,7 +103,8 @@ class CalcomReply:
     def describe(self, params: CalcomReplyParams) -> str:
         many = "each request" if params.share == 1 else f"one request in {1 / params.share:.0f}"
         if params.kind is ReplyKind.OVERTAKEN:
-            return f"somebody books directly in the calendar while Cal.com works on {many} for a booking"
+            when = "while Cal.com works on" if params.stage is StallStage.BEFORE_INSERT else "just before"
+            return f"somebody books directly in the calendar {when} {many} for a booking"
         if params.kind is ReplyKind.EXISTING:
             return f"Cal.com answers {many} for a taken time with the booking that takes it"
         says = f"with {params.status}" if params.status else f"with {_SAYS[params.kind]}"

@@ -49,14 +49,23 @@ class Persona:
 
 @dataclass(frozen=True)
 class Slot:
-    """A time of one person; UTC seconds."""
+    """A time of one person; UTC seconds. `further`: the later parts of a service that has several."""
 
     person: Person
     start_s: int
     end_s: int
+    further: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        return ((self.start_s, self.end_s), *self.further)
 
     def overlaps(self, other: Slot) -> bool:
-        return self.person.id == other.person.id and self.start_s < other.end_s and other.start_s < self.end_s
+        return self.person.id == other.person.id and any(
+            start < other_end and other_start < end
+            for start, end in self.parts
+            for other_start, other_end in other.parts
+        )
 
 
 @dataclass(frozen=True)
@@ -160,9 +169,7 @@ class PhoneCaller(FastHttpUser):
 
     def start_times(self, person: Person, day: date) -> list[Slot]:
         """Every time that the person's opening hours allow on that day, sold or not."""
-        length_s = self.service.duration_min * 60
-        starts = start_times_s(self.branch, person, self.service, day)
-        return [Slot(person, start, start + length_s) for start in starts]
+        return [self._slot(person, start) for start in start_times_s(self.branch, person, self.service, day)]
 
     # -- the steps ------------------------------------------------------------------------------------------------
 
@@ -185,15 +192,14 @@ class PhoneCaller(FastHttpUser):
         args: dict[str, Any] = {"service_id": self.service.id, "date": day.isoformat()}
         if person is not None:
             args["person_id"] = person.id
-        subject = Subject(self._tenant, str(person.id) if person else None)
+        whole = person is not None and len(person.parts_min(self.service)) == 1
+        subject = Subject(self._tenant, str(person.id) if person and whole else None)
         answer = self._perform(self._new(Kind.AVAILABILITY, "check_availability", args, subject))
         if answer.outcome is not Outcome.OK:
             return None
         people = {known.id: known for known in self.people}
         return [
-            Slot(people[offer.person_id], offer.start_s, offer.end_s)
-            for offer in answer.offered
-            if offer.person_id in people
+            self._slot(people[offer.person_id], offer.start_s) for offer in answer.offered if offer.person_id in people
         ]
 
     def book(self, slot: Slot) -> Reply:
@@ -204,7 +210,7 @@ class PhoneCaller(FastHttpUser):
             "start": _iso(slot.start_s),
             "customer_name": self.persona.name,
         }
-        function = self._new(Kind.BOOK, "book_appointment", args, self._subject(slot))
+        function = self._new(Kind.BOOK, "book_appointment", args, self._subject(slot), slot.further)
         answer = self._until_decided(function)
         if answer.outcome is not Outcome.OK or answer.booking_id is None:
             return Reply(answer.outcome)
@@ -229,10 +235,16 @@ class PhoneCaller(FastHttpUser):
         """Give the booking back."""
         subject = replace(self._subject(booking.slot), booking=booking.request)
         args = {"booking_id": booking.external_id}
-        return Reply(self._until_decided(self._new(Kind.CANCEL, "cancel_appointment", args, subject)).outcome)
+        function = self._new(Kind.CANCEL, "cancel_appointment", args, subject, booking.slot.further)
+        return Reply(self._until_decided(function).outcome)
 
     def move(self, booking: Booking, to: Slot) -> Reply:
-        """Ask for another time of the same person instead. The reply's booking stands at the new time."""
+        """Ask for another time of the same person instead. The reply's booking stands at the new time.
+
+        Raises ValueError for a service of several parts, which cannot be moved.
+        """
+        if booking.slot.further:
+            raise ValueError("a service of several parts cannot be moved: cancel it and book another time")
         subject = replace(
             self._subject(booking.slot), booking=booking.request, to_start_s=to.start_s, to_end_s=to.end_s
         )
@@ -271,8 +283,22 @@ class PhoneCaller(FastHttpUser):
         )
         self._platform = VoicePlatform(setting, self.client, arrival.call, retell_call, self._tenant, self._line)
 
-    def _new(self, kind: Kind, name: str, args: Mapping[str, Any], subject: Subject) -> FunctionCall:
-        return self._platform.new_function_call(kind, name, args, subject)
+    def _new(
+        self,
+        kind: Kind,
+        name: str,
+        args: Mapping[str, Any],
+        subject: Subject,
+        further: tuple[tuple[int, int], ...] = (),
+    ) -> FunctionCall:
+        return self._platform.new_function_call(kind, name, args, subject, further)
+
+    def _slot(self, person: Person, start_s: int) -> Slot:
+        first, *further = [
+            (start_s + begin_min * 60, start_s + (begin_min + length_min) * 60)
+            for begin_min, length_min in person.parts_min(self.service)
+        ]
+        return Slot(person, *first, tuple(further))
 
     def _perform(self, function: FunctionCall) -> Answer:
         return self._platform.perform(function, self.function_repeats)

@@ -31,8 +31,12 @@ class Identifiers:
     def op(self) -> int:
         return self._base | next(self._ops)
 
-    def request(self) -> int:
-        return self._base | next(self._requests)
+    def request(self, parts: int = 1) -> int:
+        """The number of a request; its further parts have the numbers that follow."""
+        first = self._base | next(self._requests)
+        for _ in range(parts - 1):
+            next(self._requests)
+        return first
 
     def process(self) -> int:
         """A logical process: one party that waits for each answer before it asks again."""

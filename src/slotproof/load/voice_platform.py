@@ -87,10 +87,16 @@ class VoicePlatform:
         for delivery in self._deliveries:
             delivery.get()
 
-    def new_function_call(self, kind: Kind, name: str, args: Mapping[str, Any], subject: Subject) -> FunctionCall:
-        return FunctionCall(
-            self._ask(kind, Actor.CALLER, f"/functions/{name}", FUNCTION_TIMEOUT_S, subject), name, args
-        )
+    def new_function_call(
+        self,
+        kind: Kind,
+        name: str,
+        args: Mapping[str, Any],
+        subject: Subject,
+        further: tuple[tuple[int, int], ...] = (),
+    ) -> FunctionCall:
+        ask = self._ask(kind, Actor.CALLER, f"/functions/{name}", FUNCTION_TIMEOUT_S, subject, further)
+        return FunctionCall(ask, name, args)
 
     def perform(self, function: FunctionCall, repeats: int) -> Answer:
         """Call the function; while nobody knows what became of it, call again, at most `repeats` times.
@@ -148,9 +154,17 @@ class VoicePlatform:
     def _webhook_ask(self, path: str) -> Ask:
         return self._ask(Kind.WEBHOOK, Actor.PLATFORM, path, WEBHOOK_TIMEOUT_S, Subject(tenant=self._tenant))
 
-    def _ask(self, kind: Kind, actor: Actor, path: str, timeout_s: float, subject: Subject) -> Ask:
+    def _ask(
+        self,
+        kind: Kind,
+        actor: Actor,
+        path: str,
+        timeout_s: float,
+        subject: Subject,
+        further: tuple[tuple[int, int], ...] = (),
+    ) -> Ask:
         return Ask(
-            request=self._setting.identifiers.request(),
+            request=self._setting.identifiers.request(1 + len(further)),
             kind=kind,
             actor=actor,
             path=path,
@@ -158,6 +172,7 @@ class VoicePlatform:
             subject=subject,
             call=self._call,
             call_ref=self._retell_call.call_id,
+            further=further,
         )
 
 

@@ -43,6 +43,8 @@ class Ask:
     subject: Subject
     call: int
     call_ref: str
+    further: tuple[tuple[int, int], ...] = ()
+    """The later parts of the service that it is about: start and end in UTC seconds."""
 
 
 def use_as_platform(client: FastHttpSession) -> None:
@@ -150,7 +152,23 @@ class Line:
             "call_ref": ask.call_ref,
             "external_id": answer.booking_id,
         }
-        self._setting.sink.add(row)
+        self._setting.sink.add({**row, "part": 1} if ask.further else row)
+        for place, (start_s, end_s) in enumerate(ask.further, start=1):
+            self._setting.sink.add(self._part(row, place, start_s, end_s))
+
+    def _part(self, row: dict[str, Any], place: int, start_s: int, end_s: int) -> dict[str, Any]:
+        """The row of a later part: the same exchange, another range, and a booking of its own."""
+        booking = row["booking"]
+        return {
+            **row,
+            "op": self._setting.identifiers.op(),
+            "request": row["request"] + place,
+            "part": place + 1,
+            "start_s": start_s,
+            "end_s": end_s,
+            "booking": None if booking is None else booking + place,
+            "external_id": None,
+        }
 
 
 def _offer(answer: Answer) -> dict[str, Any]:

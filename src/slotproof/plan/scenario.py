@@ -120,6 +120,8 @@ class Options(Strict):
     opens_min: Annotated[int, Field(ge=0, le=1440)] = 540
     closes_min: Annotated[int, Field(ge=0, le=1440)] = 1080
     days: Annotated[int, Field(ge=1, le=60)] = 5
+    parts_min: tuple[tuple[int, int], ...] = ()
+    """Begin and length of each part of the service, when it has several; the person is free between them."""
     wave_s: PositiveSeconds | None = None
     talk_s: tuple[Seconds, Seconds] = (15, 45)
     cancel_share: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -132,6 +134,20 @@ class Options(Strict):
             raise ValueError("the day (opens_min to closes_min) is shorter than one service (service_min)")
         if self.talk_s[0] > self.talk_s[1]:
             raise ValueError("talk_s is [shortest, longest]")
+        ends = [begin + length for begin, length in self.parts_min]
+        begins = [begin for begin, _ in self.parts_min]
+        if self.parts_min and (
+            begins[0] != 0
+            or any(length <= 0 for _, length in self.parts_min)
+            or any(begin < end for begin, end in zip(begins[1:], ends, strict=False))
+            or ends[-1] != self.service_min
+        ):
+            raise ValueError(
+                "parts_min lists [begin, length] of each part in order: the first begins at 0, none overlaps the next, "
+                f"and the last ends after service_min ({self.service_min})"
+            )
+        if self.parts_min and self.move_share:
+            raise ValueError("a service of several parts cannot be moved: move_share must be 0")
         return self
 
 

@@ -22,6 +22,8 @@ class EventType:
     slug: str
     service_id: int
     length_min: int
+    offset_min: int = 0
+    """A part of a service begins so long after the service does."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Person:
     opens_min: int
     closes_min: int
     event_types: tuple[EventType, ...]
+
+    def parts_min(self, service: Service) -> list[tuple[int, int]]:
+        """Begin and length of each part of the service, in minutes from its start; one for most services."""
+        return sorted((each.offset_min, each.length_min) for each in self.event_types if each.service_id == service.id)
 
 
 @dataclass(frozen=True)
@@ -126,15 +132,21 @@ def make_world(options: Options, seed: int, anchor: date) -> World:
                     calcom_username=slug,
                     opens_min=options.opens_min,
                     closes_min=options.closes_min,
-                    event_types=(
-                        EventType(5000 + person_id, f"haircut-{options.service_min}", service.id, options.service_min),
-                    ),
+                    event_types=tuple(_event_types(options, service, person_id)),
                 )
             )
         branch = Branch(company_id, faker.city(), f"+4930555{company_id:05d}", _TIME_ZONE, (service,), tuple(people))
         name = f"Salon {faker.last_name()}"
         companies.append(Company(company_id, name, f"cal_{keys.getrandbits(128):032x}", (branch,)))
     return World(anchor, tuple(companies))
+
+
+def _event_types(options: Options, service: Service, person_id: int) -> Iterator[EventType]:
+    """One for each part of the service."""
+    for place, (begin_min, length_min) in enumerate(options.parts_min or ((0, options.service_min),)):
+        suffix = f"-part-{place + 1}" if options.parts_min else ""
+        slug = f"haircut-{length_min}{suffix}"
+        yield EventType(5000 + person_id + 100_000 * place, slug, service.id, length_min, begin_min)
 
 
 def _ascii(text: str) -> str:

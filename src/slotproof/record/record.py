@@ -63,6 +63,12 @@ class Record:
         return frame.sort_values("op", ignore_index=True)
 
     @cached_property
+    def sent_frame(self) -> pd.DataFrame:
+        """The ops that are each a request on the wire: of a service with several parts only the first."""
+        frame = self.ops_frame
+        return frame[frame["part"].isna() | (frame["part"] == 1)].reset_index(drop=True)
+
+    @cached_property
     def positions_by_request(self) -> Mapping[int, NDArray[np.intp]]:
         """Where in `ops_frame` the attempts of each request are."""
         return _positions(self.ops_frame["request"])

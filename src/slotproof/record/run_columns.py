@@ -27,8 +27,8 @@ from slotproof.record.schemas import LEDGER, OPS, Actor, Kind, Outcome
 from slotproof.run_folder import RunFolder
 
 _OPS = (
-    "op", "request", "attempt", "actor", "kind", "outcome", "person", "start_s", "end_s", "to_start_s", "to_end_s",
-    "offered_start_s", "booking", "invoke_ns", "complete_ns",
+    "op", "request", "attempt", "part", "actor", "kind", "outcome", "person", "start_s", "end_s", "to_start_s",
+    "to_end_s", "offered_start_s", "booking", "invoke_ns", "complete_ns",
 )  # fmt: skip
 _FIRST_ATTEMPTS = ("request", "attempt", "invoke_ns")
 _FUNCTIONS = {Kind.BOOK: words.BOOK, Kind.CANCEL: words.CANCEL, Kind.MOVE: words.MOVE, Kind.AVAILABILITY: words.FREE}
@@ -298,7 +298,7 @@ def _disagreeing(columns: HistoryColumns, database: Rest, calendar: Rest, reques
 
 def _claims(batch: pa.RecordBatch) -> tuple[Words, Words]:
     """Function and reply of each row, SKIP where nothing is claimed. Bookings made directly in the calendar are
-    known from its ledger."""
+    known from its ledger. A refusal of a service with several parts does not say which of them is held."""
     function = lookup(batch.column("kind"), {str(kind): code for kind, code in _FUNCTIONS.items()})
     outcomes = list(Outcome)
     outcome = lookup(batch.column("outcome"), {str(each): code for code, each in enumerate(outcomes)})
@@ -308,4 +308,5 @@ def _claims(batch: pa.RecordBatch) -> tuple[Words, Words]:
         table[kind, outcomes.index(word)] = reply
     replies = table[function, outcome]
     replies[external == 1] = SKIP
+    replies[(replies == words.CONFLICT) & (numbers(batch.column("part"), 0) > 0)] = SKIP
     return function, replies

@@ -73,6 +73,7 @@ OPS = pa.schema(
         pa.field("call", pa.int64(), nullable=False),
         pa.field("request", pa.int64(), nullable=False),  # repeats of one function call share it
         pa.field("attempt", pa.int16(), nullable=False),
+        pa.field("part", pa.int16()),  # of a service with several parts: a row each, the first one is the request sent
         pa.field("process", pa.int32(), nullable=False),  # a new one after each unknown outcome
         pa.field("actor", _WORD, nullable=False),
         pa.field("kind", _WORD, nullable=False),

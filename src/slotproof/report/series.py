@@ -293,7 +293,7 @@ class _Maker:
         )
 
     def _errors(self) -> Chart:
-        frame = self._record.ops_frame
+        frame = self._record.sent_frame
         failed = frame[frame["error"].notna().to_numpy()]
         errors = failed["error"].to_numpy(object).astype(str)
         times = self._life_s(failed["complete_ns"].to_numpy(np.int64))
@@ -319,7 +319,7 @@ class _Maker:
 
     def _arrivals(self) -> Chart:
         planned = np.array(arrival_times_s(self._plan.scenario.load, self._plan.seed), dtype=float)
-        frame = self._record.ops_frame
+        frame = self._record.sent_frame
         first = frame.groupby("call", sort=False)["invoke_ns"].min().to_numpy(np.int64)
         width = self._bins.width_s
         return Chart(
@@ -394,7 +394,7 @@ def _is_latency(objective: Objective) -> bool:
 
 def calls_in_progress(record: Record, axis: Axis, points: int = 240) -> tuple[Floats, Floats]:
     """Times and how many calls were between their first invoke and their last reply."""
-    frame = record.ops_frame
+    frame = record.sent_frame
     calls = frame.groupby("call", sort=False).agg(begin=("invoke_ns", "min"), done=("complete_ns", "max"))
     scale = record.time_scale / 1e9
     begin = np.sort((calls["begin"].to_numpy(np.int64) - record.load_started_ns) * scale)

@@ -68,7 +68,7 @@ def tally_of(record: Record, judgement: Judgement, requests: Requests | None = N
         resolved={outcome: _resolved(record, bookings, outcome) for outcome in undecided if outcome in outcomes},
         found=found,
         contested=_contested(record, bookings),
-        repeats=int((record.ops_frame["kind"] == Kind.BOOK).sum()) - len(bookings),
+        repeats=int((record.sent_frame["kind"] == Kind.BOOK).sum()) - len(bookings),
         by_kind={str(kind): int(n) for kind, n in zip(kinds, kind_counts, strict=True)},
     )
 
@@ -112,7 +112,7 @@ def _contested(record: Record, bookings: Requests) -> int:
     """Booking requests in flight while another call's request for overlapping time of the same person was."""
     if not len(bookings):
         return 0
-    frame = record.ops_frame
+    frame = record.sent_frame
     first = frame[(frame["kind"] == Kind.BOOK).to_numpy()].drop_duplicates("request").set_index("request")
     first = first.reindex(bookings.request)
     known = (first["person"].notna() & first["start_s"].notna() & first["end_s"].notna()).to_numpy()

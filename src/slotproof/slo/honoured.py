@@ -17,7 +17,7 @@ def honoured_by_request(record: Record) -> pd.Series[bool] | None:
     """
     if record.database is None or record.calendar is None:
         return None
-    ops = record.ops_frame
+    ops = record.sent_frame
     pending = ops[(ops["kind"] == Kind.BOOK) & (ops["outcome"] == Outcome.PENDING) & (ops["actor"] != Actor.EXTERNAL)]
     changed = set(ops.loc[ops["kind"].isin([Kind.CANCEL, Kind.MOVE]), "booking"].dropna())
     pending = pending.drop_duplicates("request")

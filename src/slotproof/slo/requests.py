@@ -21,7 +21,7 @@ def request_frame(record: Record) -> pd.DataFrame:
     there was none; `net_latency_ns`, less the time that the service waited for Cal.com in the answering attempt;
     `served_ns`, from intended to the first answer of use, infinite when there was none; `was_pending`.
     """
-    ops = record.ops_frame
+    ops = record.sent_frame
     ops = ops[ops["actor"] != Actor.EXTERNAL.value].sort_values(["request", "complete_ns", "op"], kind="stable")
     attempts = pd.DataFrame(
         {

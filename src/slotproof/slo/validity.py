@@ -69,7 +69,7 @@ def _arrivals(plan: Plan, record: Record, windows: Windows) -> ValidityItem:
     planned = sum(at_s < until_s for at_s in arrival_times_s(plan.scenario.load, plan.seed))
     if planned == 0:
         return _unknown(name, "no call was planned before the first fault", required)
-    ops = record.ops_frame
+    ops = record.sent_frame
     begun_ns = ops.loc[ops["actor"] != Actor.EXTERNAL, ["call", "intended_ns"]].groupby("call")["intended_ns"].min()
     until_ns = record.load_started_ns + plan.wall_s(until_s) * 1e9
     achieved = int((begun_ns < until_ns).sum())
@@ -82,7 +82,7 @@ def _generator_lag(plan: Plan, record: Record) -> ValidityItem:
     limits = [_wall_ms(plan, objective) for objective in plan.objectives]
     limit_ms = max(_LAG_FLOOR_MS, _LAG_SHARE * min((limit for limit in limits if limit is not None), default=0.0))
     required = f"p99 at most {limit_ms:.3g} ms"
-    ops = record.ops_frame
+    ops = record.sent_frame
     ops = ops[ops["actor"] != Actor.EXTERNAL]
     if ops.empty:
         return _unknown("generator_lag", "no op was sent", required)

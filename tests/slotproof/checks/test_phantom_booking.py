@@ -51,6 +51,15 @@ class TestPhantom:
         builder = RecordBuilder().book(start="9:00", at=(0, 10), outcome="unknown").stands(1, at=5)
         assert findings(builder.book(request=1, start="9:00", at=(20, 30), outcome="taken")) == ()
 
+    def test_half_a_service_that_stands_although_the_whole_was_refused(self) -> None:
+        """A service of two parts: the second was refused, the first was left standing."""
+        refused = RecordBuilder().book(call=7, part=1, start="9:00", at=(0, 10), outcome="taken")
+        refused = refused.book(call=7, part=2, start="10:30", at=(0, 10), outcome="taken")
+        (finding,) = findings(refused.stands(1, at=5))
+        assert finding.kind is FindingKind.PHANTOM_BOOKING
+        assert finding.bookings == (1,)
+        assert findings(refused.stands(1, at=20, state="cancelled", actor="service")) == ()
+
     def test_an_external_booking_is_none(self) -> None:
         assert findings(RecordBuilder().calendar_row("x", at=5, start="9:00", actor="external")) == ()
 

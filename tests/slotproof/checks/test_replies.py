@@ -47,6 +47,12 @@ def test_an_offer_may_be_as_old_as_the_declared_staleness() -> None:
     assert findings(offered(sold(), "9:00", at=(810, 830)))
 
 
+def test_a_refusal_of_a_service_of_several_parts_does_not_say_which_is_held() -> None:
+    builder = sold().book(call=8, part=1, start="9:00", at=(900, 950), outcome="taken")
+    assert not findings(builder.book(call=8, part=2, start="10:30", at=(900, 950), outcome="taken"))
+    assert findings(sold().book(call=8, start="10:30", at=(900, 950), outcome="taken"))
+
+
 def test_a_refusal_that_nothing_explains_is_false() -> None:
     builder = RecordBuilder(person_names=ANNA).book(call=7, start="9:00", at=(0, 10), outcome="taken")
     (finding,) = findings(builder)

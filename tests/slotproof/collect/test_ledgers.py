@@ -47,7 +47,12 @@ async def test_the_database_history_keeps_order_times_and_keys(tmp_path: Path) -
     with postgres() as server:
         connection = await asyncpg.connect(f"{server}/postgres")
         await schema.prepare(connection, overlaps_excluded=True)
-        for state, actor, uid, request in (("pending", "caller", None, "17"), ("live", "service", "u1", "by hand")):
+        for state, actor, uid, request in (
+            ("pending", "caller", None, "17"),
+            ("live", "service", "u1", "by hand"),
+            ("live", "service", "u2", "17/3"),
+            ("live", "service", "u3", "17/x"),
+        ):
             await connection.execute(
                 f"INSERT INTO appointment_history ({_COLUMNS}, state, actor) "
                 "VALUES ($1, $2, $3, $4, 'call_1', '+491', 1, 2, $5, $6, $7, $8)",
@@ -77,6 +82,7 @@ async def test_the_database_history_keeps_order_times_and_keys(tmp_path: Path) -
         "u1",
         None,  # a reference that is no number of ours joins by other keys
     )
+    assert [row["request"] for row in rows] == [17, None, 19, None]  # 17/3: the third part of a service
     _survives_its_file(tmp_path, rows)
 
 

@@ -65,9 +65,15 @@ def _soon() -> Deadline:
             201,
             12,
         ),
+        (
+            CalcomReply(),
+            CalcomReplyParams.model_validate({"kind": "overtaken", "stage": "before_check"}),
+            400,
+            15,
+        ),
         (CalcomStall(), CalcomStallParams(delay_s=0.5, share=1), 201, 14),
     ],
-    ids=["status", "malformed", "overtaken", "stall"],
+    ids=["status", "malformed", "overtaken", "refused", "stall"],
 )
 def test_a_fault_is_proven_by_what_it_did_and_leaves_nothing_behind(
     stub: tuple[httpx.Client, System], fault: Fault[Any], params: Any, status: int, hour: int

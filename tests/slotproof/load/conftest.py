@@ -190,6 +190,7 @@ def _make_plan(
     seed: int = 7,
     time_scale: float = 30,
     retell: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
     **load: Any,
 ) -> Plan:
     fields: dict[str, Any] = {"warm_up_s": 0, "phases": [{"calls_per_s": 1, "duration_s": 40}], **load}
@@ -201,7 +202,7 @@ def _make_plan(
         "time_scale": time_scale,
         "load": fields,
         "retell": retell or {},
-        "options": {"people": 10, "talk_s": [1, 2]},
+        "options": {"people": 10, "talk_s": [1, 2], **(options or {})},
     }
     clock = ClockPair.now()
     return Plan(

@@ -127,6 +127,47 @@ def test_two_workers_record_every_request_on_the_wire(make_run: MakeRun, stand_i
     assert Counter(call["call_status"] for call in stand_in.published) == {"ongoing": calls, "ended": calls}
 
 
+def test_each_part_of_a_service_has_a_row_of_its_own(make_run: MakeRun, stand_in: StandIn, tmp_path: Path) -> None:
+    callers = tmp_path / "parts.py"
+    callers.write_text(
+        "from slotproof.load.caller import PhoneCaller\n"
+        "class Patient(PhoneCaller):\n"
+        "    def call(self):\n"
+        "        self.start_call()\n"
+        "        person = self.people[0]\n"
+        "        offers = self.check_availability(self.day(0), person)\n"
+        "        self.cancel(self.book_one_of(offers))\n"
+    )
+    parts = {"service_min": 120, "parts_min": [[0, 45], [90, 30]]}
+    folder = make_run(callers_file=callers, options=parts, phases=[{"calls_per_s": 1, "duration_s": 10}], drain_s=120)
+    _run(folder, stand_in)
+    rows = _ops(folder).table.to_pylist()
+    sent = [row for row in rows if row["part"] in (None, 1)]
+    assert len(sent) == len(stand_in.seen)
+    assert {row["part"] for row in rows if row["kind"] in ("webhook", "availability")} == {None}
+    assert {row["person"] for row in rows if row["kind"] == "availability"} == {None}, "it promised no single range"
+    for kind in ("book", "cancel"):
+        first, second = (
+            sorted((r for r in rows if r["kind"] == kind and r["part"] == n), key=_request) for n in (1, 2)
+        )
+        assert first
+        for one, other in zip(first, second, strict=True):
+            assert other["request"] == one["request"] + 1
+            assert other["start_s"] - one["start_s"] == 90 * 60
+            assert (one["end_s"] - one["start_s"], other["end_s"] - other["start_s"]) == (45 * 60, 30 * 60)
+            assert one["outcome"] == other["outcome"] == "ok"
+            assert one["complete_ns"] == other["complete_ns"]
+            assert other["op"] != one["op"]
+            if kind == "cancel":
+                assert other["booking"] == one["booking"] + 1
+    assert len({row["request"] for row in rows}) == len({(row["request"], row["kind"]) for row in rows})
+
+
+def _request(row: dict[str, Any]) -> int:
+    number: int = row["request"]
+    return number
+
+
 def test_webhooks_arrive_twice_and_late_where_the_scenario_says_so(make_run: MakeRun, stand_in: StandIn) -> None:
     retell = {"duplicate_share": 0.5, "late_share": 0.5, "late_s": [100, 200]}
     folder = make_run(retell=retell, phases=[{"calls_per_s": 1, "duration_s": 40}], drain_s=300)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from slotproof.plan.arrivals import arrival_times_s
 from slotproof.plan.scenario import Load, LoadPhase, Options
@@ -52,6 +54,38 @@ def test_start_times_end_before_closing() -> None:
     starts = start_times_s(branch, branch.people[0], branch.services[0], date(2027, 3, 1))
     assert [(start - starts[0]) // 60 for start in starts] == [0, 15, 30, 45, 60, 75]
     assert (starts[0] // 60) % (24 * 60) == 8 * 60  # nine o'clock in Berlin is eight in UTC, in March before the switch
+
+
+def test_a_service_of_several_parts_has_an_event_type_for_each() -> None:
+    options = Options(companies=2, service_min=120, parts_min=((0, 45), (90, 30)))
+    world = make_world(options, 7, date(2027, 3, 1))
+    ids = [event_type.id for _, _, person in world.people() for event_type in person.event_types]
+    assert len(set(ids)) == len(ids) == 2 * 16
+    for _, branch, person in world.people():
+        assert person.parts_min(branch.services[0]) == [(0, 45), (90, 30)]
+    branch = world.companies[0].branches[0]
+    last = start_times_s(branch, branch.people[0], branch.services[0], date(2027, 3, 1))[-1]
+    assert (last // 60) % (24 * 60) == 15 * 60, "16:00 in Berlin: over at 18:00"
+
+
+@pytest.mark.parametrize(
+    "parts_min",
+    [
+        [[15, 105]],  # does not begin at 0
+        [[0, 45], [30, 90]],  # they overlap
+        [[0, 45], [60, 30]],  # ends before service_min
+        [[0, 0], [90, 30]],  # no length
+        [[90, 30], [0, 45]],  # not in order
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(parts_min: list[list[int]]) -> None:
+    with pytest.raises(ValidationError, match="parts_min lists"):
+        Options.model_validate({"service_min": 120, "parts_min": parts_min})
+
+
+def test_a_service_of_several_parts_is_not_moved() -> None:
+    with pytest.raises(ValidationError, match="move_share must be 0"):
+        Options(service_min=120, parts_min=((0, 45), (90, 30)), move_share=0.1)
 
 
 def test_the_anchor_is_a_monday_in_the_future() -> None:
