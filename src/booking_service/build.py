@@ -13,6 +13,7 @@ from booking_service.calendar_sync import CalendarSync
 from booking_service.calls import Calls
 from booking_service.components import Components, Gate
 from booking_service.database import Database
+from booking_service.external_bookings import ExternalBookings
 from booking_service.flaws import Flaw
 from booking_service.flows import Flows
 from booking_service.locks import (
@@ -83,11 +84,13 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
     store = AppointmentStore(database, overlaps_excluded=overlaps_excluded, trace=trace)
     outbox = Outbox(database)
     slots = SlotsCache(calcom, durations, metrics)
+    external = ExternalBookings(database, slots)
     settlement = Settlement(store, locks, slots, all_or_none=Flaw.NO_SAGA_COMPOUND not in flaws)
     reconciler = (
         Reconciler(
             directory=directory,
             outbox=outbox,
+            external=external,
             calcom=calcom,
             flows=flows,
             settlement=settlement,
@@ -127,7 +130,7 @@ def assemble(settings: Settings, flaws: frozenset[Flaw]) -> Components:
         outbox=outbox,
         availability=Availability(slots, store),
         booking=booking,
-        calendar_sync=CalendarSync(database, outbox, flows, slots, nudge),
+        calendar_sync=CalendarSync(database, external, flows, slots, nudge),
         calls=Calls(database, settings.transcript_max_bytes),
         gate=_needs_redis(redis) if redis_required else _open_gate,
         reconciler=reconciler,

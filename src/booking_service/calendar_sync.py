@@ -3,7 +3,8 @@
 FACTS-calcom-retell.md section 1.10. They may be lost, repeated, late and out of order, and carry neither an id nor a
 time in their signature. So each only ever moves its booking forward: what was cancelled stays so, also when its
 creation is told later. A webhook about an own booking decides nothing: it may come before the reply of its own request,
-or be forged by a repeat. Where it is about an operation whose reply was lost, the reconciler looks it up at once.
+or be a replay. Where it says something new, the reconciler looks it up at once; and what no webhook told, the
+reconciler learns from its listings.
 """
 
 from __future__ import annotations
@@ -11,17 +12,30 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import UTC
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from booking_service.availability import SlotsCache
 from booking_service.calcom_wire import appointment_id_in
 from booking_service.database import Database
+from booking_service.external_bookings import ExternalBooking, ExternalBookings
 from booking_service.flows import Flows
-from booking_service.outbox import Outbox
-from booking_service.payloads import Instant
+from booking_service.payloads import time_text
+from booking_service.routing import YEARS
+
+
+def _known_to_calendars(at: AwareDatetime) -> AwareDatetime:
+    if at.year not in YEARS:
+        raise PydanticCustomError("time_range", "There is no such time")
+    return at.astimezone(UTC)
+
+
+_Moment = Annotated[AwareDatetime, BeforeValidator(time_text), AfterValidator(_known_to_calendars)]
 
 
 class _Payload(BaseModel):
@@ -36,20 +50,36 @@ class BookingTold(_Payload):
     """The part of a webhook's payload that is used."""
 
     uid: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")
-    start_time: Instant = Field(alias="startTime")
-    end_time: Instant = Field(alias="endTime")
+    start_time: _Moment = Field(alias="startTime")
+    end_time: _Moment = Field(alias="endTime")
     organizer: Organizer
     metadata: dict[str, Any] = Field(default_factory=dict)
     reschedule_uid: str | None = Field(default=None, alias="rescheduleUid", max_length=200, pattern=r"^[^\x00]*$")
+
+    @property
+    def appointment_id(self) -> UUID | None:
+        """Our own id, if this service made the booking."""
+        return appointment_id_in(self.metadata)
+
+    def external(self, *, live: bool) -> list[ExternalBooking]:
+        """What it says of bookings that are not ours: the one that it is about, and the one that this replaced."""
+        told = [ExternalBooking(self.uid, self.organizer.id, self.start_time, self.end_time, live)]
+        if self.reschedule_uid:
+            told.append(replace(told[0], uid=self.reschedule_uid, live=False))
+        return told
+
+
+_LIVE = ("BOOKING_CREATED", "BOOKING_REQUESTED", "BOOKING_RESCHEDULED")
+"""After these the booking takes its time; one that waits for a confirmation does so, too."""
 
 
 class CalcomWebhook(_Payload):
     """`{triggerEvent, createdAt, payload}`."""
 
-    trigger: Literal["BOOKING_CREATED", "BOOKING_CANCELLED", "BOOKING_RESCHEDULED", "BOOKING_REJECTED"] = Field(
-        alias="triggerEvent"
-    )
-    created_at: Instant = Field(alias="createdAt")
+    trigger: Literal[
+        "BOOKING_CREATED", "BOOKING_REQUESTED", "BOOKING_RESCHEDULED", "BOOKING_CANCELLED", "BOOKING_REJECTED"
+    ] = Field(alias="triggerEvent")
+    created_at: _Moment = Field(alias="createdAt")
     payload: BookingTold
 
 
@@ -65,10 +95,15 @@ class CalendarSync:
     """Writes down what the calendar tells. Every statement is bound to the company of the person whose time it is."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, flows: Flows, slots: SlotsCache, nudge: Callable[[], None]
+        self,
+        database: Database,
+        external: ExternalBookings,
+        flows: Flows,
+        slots: SlotsCache,
+        nudge: Callable[[], None],
     ) -> None:
         self._database = database
-        self._outbox = outbox
+        self._external = external
         self._flows = flows
         self._slots = slots
         self._nudge = nudge
@@ -81,34 +116,28 @@ class CalendarSync:
         )
         if person is None:
             return  # somebody of the same Cal.com account who sells nothing here
-        own = appointment_id_in(told.metadata)
-        if own is not None:
-            await self._look_up_own(person["company_id"], own)
-        else:
-            await self._record_external(person["company_id"], person["id"], webhook)
+        if told.appointment_id is None:
+            await self._external.remember(person["company_id"], told.external(live=webhook.trigger in _LIVE))
+        elif await self._is_news(person["company_id"], told.appointment_id, webhook):
+            self._nudge()
         self._slots.forget(person["id"])
 
-    async def _look_up_own(self, company_id: int, appointment_id: UUID) -> None:
-        in_flight = self._flows.operation_ids
-        for operation in await self._outbox.open_operations(company_id):
-            if appointment_id in operation.appointment.ids and operation.id not in in_flight:
-                self._nudge()
-
-    async def _record_external(self, company_id: int, person_id: int, webhook: CalcomWebhook) -> None:
-        told = webhook.payload
-        live = webhook.trigger in ("BOOKING_CREATED", "BOOKING_RESCHEDULED")
-        await self._database.execute(
-            _REMEMBER, company_id, person_id, told.uid, told.start_time, told.end_time, "live" if live else "cancelled"
+    async def _is_news(self, company_id: int, appointment_id: UUID, webhook: CalcomWebhook) -> bool:
+        """Whether an own booking's webhook says what nobody here will learn otherwise: an open operation that no flow
+        of this process decides, or the end of a booking that is live here."""
+        row = await self._database.fetchrow(
+            """
+            SELECT a.state, a.calcom_uid, o.id AS operation_id
+            FROM appointments a
+            LEFT JOIN operations o ON o.appointment_id IN (a.id, a.part_of) AND o.state = 'open'
+            WHERE a.company_id = $1 AND a.id = $2
+            """,
+            company_id,
+            appointment_id,
         )
-        if told.reschedule_uid:
-            await self._database.execute(
-                _REMEMBER, company_id, person_id, told.reschedule_uid, told.start_time, told.end_time, "cancelled"
-            )
-
-
-_REMEMBER = """
-INSERT INTO external_bookings (company_id, person_id, calcom_uid, starts_at, ends_at, state)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (calcom_uid) DO UPDATE SET state = excluded.state, updated_at = now()
-WHERE external_bookings.state = 'live' AND external_bookings.company_id = excluded.company_id
-"""
+        if row is None:
+            return False
+        if row["operation_id"] is not None:
+            return row["operation_id"] not in self._flows.operation_ids
+        ended = {webhook.payload.reschedule_uid} if webhook.trigger in _LIVE else {webhook.payload.uid}
+        return row["state"] == "live" and row["calcom_uid"] in ended

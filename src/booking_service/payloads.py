@@ -21,15 +21,15 @@ PersonName = Annotated[
 BigInt = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-def _text(value: object) -> object:
+def time_text(value: object) -> object:
     """A time is text: a number would be read as seconds since 1970, whatever was meant."""
     if not isinstance(value, str | date):
         raise PydanticCustomError("time_text", "Input should be a time in ISO-8601 form")
     return value
 
 
-Instant = Annotated[datetime, BeforeValidator(_text)]
-Day = Annotated[date, BeforeValidator(_text)]
+Instant = Annotated[datetime, BeforeValidator(time_text)]
+Day = Annotated[date, BeforeValidator(time_text)]
 
 
 class _Payload(BaseModel):

@@ -19,6 +19,7 @@ from booking_service import errors
 from booking_service.appointments import Appointment, AppointmentState, Kind, Operation
 from booking_service.calcom import CalcomClient
 from booking_service.calcom_wire import CalcomBooking
+from booking_service.external_bookings import ExternalBookings, seen_in
 from booking_service.flows import Flows
 from booking_service.locks import LockRequest, PersonLocks, PersonTime
 from booking_service.metrics import Metrics
@@ -84,6 +85,7 @@ class Reconciler:
         *,
         directory: Directory,
         outbox: Outbox,
+        external: ExternalBookings,
         calcom: CalcomClient,
         flows: Flows,
         settlement: Settlement,
@@ -96,6 +98,7 @@ class Reconciler:
         self._reads_back = reads_back
         self._directory = directory
         self._outbox = outbox
+        self._external = external
         self._calcom = calcom
         self._flows = flows
         self._settlement = settlement
@@ -176,6 +179,7 @@ class Reconciler:
         for operation in promised:
             await self._decide_found(operation, listing)
         await self._compare(company, listing, listed_at)
+        await self._external.remember(company.id, seen_in(listing.bookings))
         self._advance(company, operations, listing)
         operations, _ = await self._open_operations(company)
         for operation in operations:

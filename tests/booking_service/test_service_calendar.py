@@ -56,7 +56,15 @@ async def test_only_what_is_signed_with_the_secret_is_taken(serve: Serve, ten: d
         assert (await service.caller().raw("/webhooks/calcom", b"{}", {})).code == "bad_signature"
     async with serve(calcom_webhook_secret="") as service:
         assert (await _webhook(service, document, "")).code == "bad_signature"
-        assert not await service.database.fetchval("SELECT count(*) FROM external_bookings")
+        assert not await _known(service, "x")
+
+
+async def _known(service: Service, uid: str) -> bool:
+    """Whether it is among the external bookings. (The calendar is that of all tests: others may be.)"""
+    known: bool = await service.database.fetchval(
+        "SELECT count(*) > 0 FROM external_bookings WHERE calcom_uid = $1", uid
+    )
+    return known
 
 
 async def test_a_told_booking_is_neither_offered_nor_sold(serve: Serve, link: FaultyLink, ten: datetime) -> None:
@@ -107,7 +115,7 @@ async def test_own_bookings_are_not_taken_for_external_ones(serve: Serve, ten: d
         booking = (await caller.book(ten)).booking
         own = _told("BOOKING_CREATED", booking["calcom_uid"], ten, metadata={"appointment_id": booking["id"]})
         assert (await _webhook(service, own)).status == 204
-        assert not await service.database.fetchval("SELECT count(*) FROM external_bookings")
+        assert not await _known(service, booking["calcom_uid"])
         assert (await caller.cancel(booking["id"])).code == "cancelled"
 
 
@@ -141,6 +149,74 @@ async def test_a_day_of_more_bookings_than_one_page_is_read_back_whole(
             assert answer.code == "confirmed"
         read_back = [event for event in service.events("calcom_sent") if event["what"] == "read_back"]
         assert len(read_back) == 1 + 1 + 2 + 2 + 3  # bookings of the day, two a page
+
+
+async def test_what_no_webhook_told_is_learned_from_the_listing(
+    serve: Serve, calcom: CalcomStub, ten: datetime
+) -> None:
+    """Lost webhooks cost time, not bookings: neither is a taken time sold nor a free one kept back for ever."""
+    async with serve(time_scale=30) as service:
+        uid = await _walk_in(calcom, ten)
+
+        async def known_as(state: str) -> bool:
+            query = "SELECT state FROM external_bookings WHERE calcom_uid = $1 AND person_id = $2"
+            return bool(await service.database.fetchval(query, uid, ANNA) == state)
+
+        await until(lambda: known_as("live"))
+        assert (await service.caller().book(ten + timedelta(minutes=15))).code == "slot_taken"
+        async with httpx.AsyncClient(base_url=calcom.control_url) as control:
+            assert (await control.post(f"/control/bookings/{uid}/cancel")).status_code == 204
+        await until(lambda: known_as("cancelled"))
+        assert (await service.caller().book(ten)).code == "confirmed"
+
+
+async def test_the_end_of_an_own_booking_is_looked_up_when_it_is_told(
+    serve: Serve, calcom: CalcomStub, ten: datetime
+) -> None:
+    """A webhook alone decides nothing, since it can be replayed; it makes the reconciler look before its time."""
+    async with serve(time_scale=0.5) as service:
+        booking = (await service.caller().book(ten)).booking
+        metadata = {"appointment_id": booking["id"]}
+        cancelled = _told("BOOKING_CANCELLED", booking["calcom_uid"], ten, metadata=metadata)
+        listed = len(_listings(service))
+        await _webhook(service, {**cancelled, "triggerEvent": "BOOKING_CREATED"})  # no news
+        await _webhook(service, cancelled)
+
+        async def looked() -> bool:
+            return len(_listings(service)) > listed
+
+        await until(looked)
+        assert await service.state(booking["id"]) == "live"
+        async with httpx.AsyncClient(base_url=calcom.control_url) as control:
+            assert (await control.post(f"/control/bookings/{booking['calcom_uid']}/cancel")).status_code == 204
+        await _webhook(service, cancelled)
+
+        async def followed() -> bool:
+            return await service.state(booking["id"]) == "cancelled"
+
+        await until(followed)
+        assert (await service.history(booking["id"]))[-1] == ("cancelled", "external")
+
+
+def _listings(service: Service) -> list[dict[str, Any]]:
+    return [line for line in service.events("calcom_sent") if line["what"] == "list"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"startTime": "2027-01-01T10:00:00"},  # of which time zone?
+        {"startTime": "0001-01-01T00:00:00+14:00"},
+        {"startTime": 1_800_000_000},
+        {"organizer": {"id": -1}},
+        {"uid": ""},
+    ],
+)
+async def test_what_is_no_booking_is_refused(serve: Serve, ten: datetime, changes: dict[str, object]) -> None:
+    async with serve() as service:
+        document = _told("BOOKING_CREATED", "x", ten)
+        answer = await _webhook(service, {**document, "payload": {**document["payload"], **changes}})
+        assert (answer.status, answer.code) == (422, "invalid")
 
 
 @pytest.mark.parametrize("flaw", [None, Flaw.NO_READ_BACK])

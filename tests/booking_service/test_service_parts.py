@@ -43,8 +43,13 @@ def text(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def book_directly(calcom: CalcomStub, start: datetime) -> None:
-    """Somebody books Anna for 45 minutes in the calendar itself."""
+async def book_directly(calcom: CalcomStub, start: datetime, service: Service) -> None:
+    """Somebody books Anna for 45 minutes in the calendar itself, just after the service has looked there."""
+
+    async def looked() -> bool:
+        return any(event["what"] == "list" for event in service.events("calcom_replied"))
+
+    await until(looked)
     async with httpx.AsyncClient() as client:
         booking = {"event_type_id": 5000 + ANNA, "start": text(start)}
         (await client.post(f"{calcom.control_url}/control/bookings", json=booking)).raise_for_status()
@@ -108,8 +113,8 @@ async def test_a_repeat_books_nothing_more(serve: Serve, calcom: CalcomStub, ten
 async def test_when_a_later_part_is_refused_the_earlier_ones_are_given_back(
     serve: Serve, calcom: CalcomStub, ten: datetime
 ) -> None:
-    await book_directly(calcom, ten + SECOND)
-    async with serve(time_scale=FAST) as service:
+    async with serve() as service:
+        await book_directly(calcom, ten + SECOND, service)
         assert (await colour(service.caller(), ten)).code == "slot_taken"
         assert await standing(service) == []
 
@@ -122,8 +127,8 @@ async def test_when_a_later_part_is_refused_the_earlier_ones_are_given_back(
 
 
 async def test_without_the_saga_the_earlier_parts_stay(serve: Serve, calcom: CalcomStub, ten: datetime) -> None:
-    await book_directly(calcom, ten + SECOND)
-    async with serve(Flaw.NO_SAGA_COMPOUND, time_scale=FAST) as service:
+    async with serve(Flaw.NO_SAGA_COMPOUND) as service:
+        await book_directly(calcom, ten + SECOND, service)
         assert (await colour(service.caller(), ten)).code == "slot_taken"
         assert await standing(service) == [(ten, "live")]
         await service.parts.reconciler.round()  # type: ignore[union-attr]
