@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -14,6 +13,7 @@ import asyncpg
 from booking_service import customers, errors
 from booking_service.appointments import Appointment, Kind, Operation, OperationState
 from booking_service.database import Database
+from booking_service.effects import EFFECTS
 from booking_service.pool import Connection
 from booking_service.routing import Branch, Part
 from booking_service.trace import Trace
@@ -64,37 +64,6 @@ SELECT o.id AS operation_id, o.kind, o.state AS operation_state, o.request_ref A
        {APPOINTMENT_COLUMNS}
 FROM operations o JOIN appointments a ON a.id = o.appointment_id AND a.company_id = o.company_id
 """
-
-_UID = "($4::jsonb ->> a.id::text)"
-_DROP_BOOKING = f"""
-    state = CASE WHEN {_UID} IS NULL THEN 'cancelled' ELSE 'live' END,
-    actor = CASE WHEN {_UID} IS NULL THEN 'service' ELSE a.actor END,
-    calcom_uid = coalesce({_UID}, a.calcom_uid)
-"""
-_DROP_MOVE = "moving_to = NULL"
-_UNCHANGED = "id = a.id"
-
-_EFFECTS: Mapping[tuple[Kind, OperationState], str] = MappingProxyType(
-    {
-        (Kind.BOOK, OperationState.DONE): f"state = 'live', calcom_uid = {_UID}",
-        (Kind.BOOK, OperationState.REFUSED): _DROP_BOOKING,
-        (Kind.BOOK, OperationState.FAILED): _DROP_BOOKING,
-        (Kind.BOOK, OperationState.ABANDONED): _DROP_BOOKING,
-        (Kind.CANCEL, OperationState.DONE): "state = 'cancelled', actor = 'caller'",
-        (Kind.CANCEL, OperationState.FAILED): _UNCHANGED,
-        (Kind.MOVE, OperationState.DONE): (
-            "starts_at = lower(a.moving_to), ends_at = upper(a.moving_to), moving_to = NULL, "
-            f"replaces_uid = CASE WHEN {_UID} IS NULL THEN a.replaces_uid ELSE a.calcom_uid END, "
-            f"calcom_uid = coalesce({_UID}, a.calcom_uid)"
-        ),
-        (Kind.MOVE, OperationState.REFUSED): _DROP_MOVE,
-        (Kind.MOVE, OperationState.FAILED): _DROP_MOVE,
-        (Kind.MOVE, OperationState.ABANDONED): _DROP_MOVE,
-        (Kind.COMPENSATE, OperationState.DONE): _UNCHANGED,
-    }
-)
-"""What settling an operation does to its appointment, to all parts alike; a part of a refused booking stays only where
-its uid is given (the flaw `no_saga_compound`)."""
 
 
 class AppointmentStore:
@@ -232,7 +201,7 @@ class AppointmentStore:
                        key = CASE WHEN $3 = 'failed' THEN NULL ELSE key END
                 WHERE id = $1 AND company_id = $2 AND state = 'open' RETURNING appointment_id
             ), uids AS (SELECT $4::jsonb)
-            UPDATE appointments a SET {_EFFECTS[operation.kind, state]} FROM settled
+            UPDATE appointments a SET {EFFECTS[operation.kind, state]} FROM settled
             WHERE (a.id = settled.appointment_id OR a.part_of = settled.appointment_id) AND a.company_id = $2
             RETURNING {APPOINTMENT_COLUMNS}
             """,
