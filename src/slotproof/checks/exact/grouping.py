@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from slotproof.checks.exact.groups import hull
-from slotproof.checks.exact.model import Booking, Group, Range, Reader
+from slotproof.checks.exact.model import Booking, Group, Range, Reader, hull
 from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD, Settled
 from slotproof.record.columns import CANCEL, NONE, Flags, Ints
 

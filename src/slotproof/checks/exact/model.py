@@ -122,3 +122,9 @@ class Group:
 
 def overlap(one: Range, other: Range) -> bool:
     return one[0] < other[1] and other[0] < one[1]
+
+
+def hull(booking: Booking) -> Range:
+    """From the first to the last instant of all ranges that the booking may have."""
+    ranges = [booking.range, *(move.to for move in booking.moves)]
+    return min(start for start, _ in ranges), max(end for _, end in ranges)

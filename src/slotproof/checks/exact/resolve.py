@@ -24,7 +24,7 @@ from slotproof.checks.exact.model import (
     Role,
     Unit,
 )
-from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
+from slotproof.record.exchange import Function, HistoryOp, Reply, RestRow, RestState
 
 
 class Suspicion(NamedTuple):
@@ -73,39 +73,6 @@ def resolve_booking(resource: str, name: str, ops: Sequence[HistoryOp], rows: li
             by_function[op.function].append(op)
     resolved = Resolved(resource)
     _Resolution(resolved, name, requests, rows).run()
-    return resolved
-
-
-def resolve(history: History) -> list[Resolved]:
-    """The whole history by resource, in order of name, with its readers: what `settle` does in columns."""
-    ops: dict[str, list[HistoryOp]] = {}
-    for op in history.ops:
-        ops.setdefault(op.resource, []).append(op)
-    rows: dict[str, list[RestRow]] = {}
-    for row in history.ledger or ():
-        rows.setdefault(row.resource, []).append(row)
-    knows_rest = history.ledger is not None
-    return [
-        _resolve_resource(resource, ops.get(resource, []), rows.get(resource, []) if knows_rest else None)
-        for resource in sorted(ops.keys() | rows.keys())
-    ]
-
-
-def _resolve_resource(resource: str, ops: Sequence[HistoryOp], rows: Sequence[RestRow] | None) -> Resolved:
-    resolved = Resolved(resource)
-    ops_of: dict[str, list[HistoryOp]] = {}
-    for op in ops:
-        resolved.readers.extend(readers_of(op))
-        if op.id is not None and op.function is not Function.FREE:
-            ops_of.setdefault(op.id, []).append(op)
-    rows_of: dict[str, list[RestRow]] = {}
-    for row in rows or ():
-        rows_of.setdefault(row.id, []).append(row)
-    for name in sorted(ops_of.keys() | rows_of.keys()):
-        known = None if rows is None else rows_of.get(name, [])
-        booking = resolve_booking(resource, name, ops_of.get(name, []), known)
-        resolved.bookings.extend(booking.bookings)
-        resolved.suspicions.extend(booking.suspicions)
     return resolved
 
 

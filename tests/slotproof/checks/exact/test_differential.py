@@ -18,14 +18,13 @@ from tests.slotproof.checks.exact import generate as shapes
 from tests.slotproof.checks.exact.alone import alone, requests
 from tests.slotproof.checks.exact.brute_force import explains
 from tests.slotproof.checks.exact.generate import Shape, generate, spoil
+from tests.slotproof.checks.exact.reference import groups_of, resolve
 from tests.slotproof.checks.exact.traffic import Load, true_history
 
 from slotproof.checks.base import FindingKind
 from slotproof.checks.exact import HistoryResult, Verdict, check_history, frontier
 from slotproof.checks.exact.calendar import decide_calendar
 from slotproof.checks.exact.frontier import Answer
-from slotproof.checks.exact.groups import groups_of
-from slotproof.checks.exact.resolve import resolve
 from slotproof.checks.exact.slot import decide_slot
 from slotproof.record.exchange import History
 

@@ -1,12 +1,46 @@
-"""A resource cut into groups whose ranges hang together: each is decided alone."""
+"""A history cut into groups the plain way, resource by resource: what `settle` and `grouping` do in columns."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from slotproof.checks.exact.model import Booking, Claim, Group, Range, Reader
-from slotproof.checks.exact.resolve import Resolved
+from slotproof.checks.exact.model import Booking, Claim, Group, Range, Reader, hull
+from slotproof.checks.exact.resolve import Resolved, readers_of, resolve_booking
+from slotproof.record.exchange import Function, History, HistoryOp, RestRow
+
+
+def resolve(history: History) -> list[Resolved]:
+    """The whole history by resource, in order of name, with its readers: what `settle` does in columns."""
+    ops: dict[str, list[HistoryOp]] = {}
+    for op in history.ops:
+        ops.setdefault(op.resource, []).append(op)
+    rows: dict[str, list[RestRow]] = {}
+    for row in history.ledger or ():
+        rows.setdefault(row.resource, []).append(row)
+    knows_rest = history.ledger is not None
+    return [
+        _resolve_resource(resource, ops.get(resource, []), rows.get(resource, []) if knows_rest else None)
+        for resource in sorted(ops.keys() | rows.keys())
+    ]
+
+
+def _resolve_resource(resource: str, ops: Sequence[HistoryOp], rows: Sequence[RestRow] | None) -> Resolved:
+    resolved = Resolved(resource)
+    ops_of: dict[str, list[HistoryOp]] = {}
+    for op in ops:
+        resolved.readers.extend(readers_of(op))
+        if op.id is not None and op.function is not Function.FREE:
+            ops_of.setdefault(op.id, []).append(op)
+    rows_of: dict[str, list[RestRow]] = {}
+    for row in rows or ():
+        rows_of.setdefault(row.id, []).append(row)
+    for name in sorted(ops_of.keys() | rows_of.keys()):
+        known = None if rows is None else rows_of.get(name, [])
+        booking = resolve_booking(resource, name, ops_of.get(name, []), known)
+        resolved.bookings.extend(booking.bookings)
+        resolved.suspicions.extend(booking.suspicions)
+    return resolved
 
 
 def groups_of(resolved: Resolved, capacity: int, *, with_readers: bool) -> Iterator[Group]:
@@ -36,11 +70,6 @@ def groups_of(resolved: Resolved, capacity: int, *, with_readers: bool) -> Itera
 def _by_id(reader: Reader) -> bool:
     """A claim about a booking, wherever it is. (`not held` of a booking that never was is true, and left out.)"""
     return reader.claim in (Claim.NOT_HELD, Claim.HELD_BY)
-
-
-def hull(booking: Booking) -> Range:
-    ranges = [booking.range, *(move.to for move in booking.moves)]
-    return min(start for start, _ in ranges), max(end for _, end in ranges)
 
 
 def _tied(ranges: Iterable[Range]) -> list[Range]:
