@@ -76,22 +76,11 @@ def resolve_booking(resource: str, name: str, ops: Sequence[HistoryOp], rows: li
     return resolved
 
 
-def readers_of(op: HistoryOp) -> Iterable[Reader]:
-    """What the reply claims about the state, if it claims anything."""
+def refused_move(op: HistoryOp) -> Reader | None:
+    """What the refusal of a move claims: that something other than the booking held the range it wanted."""
     if op.complete_ns is None:
-        return
-    since, until = op.invoke_ns, op.complete_ns
-    if op.outcome is Reply.FREE:
-        yield Reader(op.op, Claim.FREE, range_of(op), since, until, told="free")
-    elif op.outcome is Reply.BUSY:
-        claim = Claim.HELD if op.id is None else Claim.HELD_BY
-        yield Reader(op.op, claim, range_of(op), since, until, op.id, told="busy")
-    elif op.outcome is Reply.NOT_HELD:
-        yield Reader(op.op, Claim.NOT_HELD, range_of(op), since, until, op.id, told="not held")
-    elif op.outcome is Reply.CONFLICT and op.function is Function.MOVE:
-        yield Reader(op.op, Claim.HELD_BY_OTHER, _target(op), since, until, op.id, told="taken")
-    elif op.outcome is Reply.CONFLICT:
-        yield Reader(op.op, Claim.HELD, range_of(op), since, until, told="taken")
+        return None
+    return Reader(op.op, Claim.HELD_BY_OTHER, target_of(op), op.invoke_ns, op.complete_ns, op.id, told="taken")
 
 
 class _Resolution:
@@ -247,7 +236,7 @@ class _Resolution:
         return tuple(
             Move(
                 op.op,
-                _target(op),
+                target_of(op),
                 op.invoke_ns,
                 END_UNKNOWN if op.complete_ns is None else op.complete_ns,
                 optional=op.outcome is Reply.INFO,
@@ -280,11 +269,7 @@ def _has(ops: Iterable[HistoryOp], outcome: Reply) -> bool:
     return any(op.outcome is outcome for op in ops)
 
 
-def range_of(op: HistoryOp) -> Range:
-    return WHOLE if op.start is None or op.end is None else (op.start, op.end)
-
-
-def _target(op: HistoryOp) -> Range:
+def target_of(op: HistoryOp) -> Range:
     return WHOLE if op.to_start is None or op.to_end is None else (op.to_start, op.to_end)
 
 

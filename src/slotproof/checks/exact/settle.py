@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from slotproof.checks.exact.model import BEFORE, END_UNKNOWN, NEVER, Booking, Claim, Range, Reader
-from slotproof.checks.exact.resolve import Resolved, Suspicion, readers_of, resolve_booking
+from slotproof.checks.exact.resolve import Resolved, Suspicion, refused_move, resolve_booking
 from slotproof.record import columns as words
 from slotproof.record.columns import NONE, WHOLE, Codes, Flags, HistoryColumns, Ints, Numbers, Words
 from slotproof.record.exchange import HistoryOp, RestRow
@@ -283,7 +283,9 @@ def _refused_moves(settled: Settled) -> None:
     history = settled.history
     rows = np.flatnonzero((history.function == words.MOVE) & (history.reply == words.CONFLICT))
     for op, resource in zip(history.rows(rows), history.booking_resource[history.booking[rows]].tolist(), strict=True):
-        settled.moved.extend((resource, reader) for reader in readers_of(op))
+        reader = refused_move(op)
+        if reader is not None:
+            settled.moved.append((resource, reader))
 
 
 def _rows_of(booking: Codes, codes: Ints, count: int) -> Ints:

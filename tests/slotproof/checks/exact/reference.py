@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from slotproof.checks.exact.model import Booking, Claim, Group, Range, Reader, hull
-from slotproof.checks.exact.resolve import Resolved, readers_of, resolve_booking
-from slotproof.record.exchange import Function, History, HistoryOp, RestRow
+from slotproof.checks.exact.model import WHOLE, Booking, Claim, Group, Range, Reader, hull
+from slotproof.checks.exact.resolve import Resolved, refused_move, resolve_booking
+from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow
 
 
 def resolve(history: History) -> list[Resolved]:
@@ -86,3 +86,27 @@ def _tied(ranges: Iterable[Range]) -> list[Range]:
 def _home(spans: list[Range], span: Range) -> int:
     """Which of the united ranges holds it."""
     return bisect_right(spans, span[0], key=lambda united: united[0]) - 1
+
+
+def readers_of(op: HistoryOp) -> Iterable[Reader]:
+    """What the reply claims about the state, if it claims anything."""
+    if op.complete_ns is None:
+        return
+    since, until = op.invoke_ns, op.complete_ns
+    if op.outcome is Reply.FREE:
+        yield Reader(op.op, Claim.FREE, range_of(op), since, until, told="free")
+    elif op.outcome is Reply.BUSY:
+        claim = Claim.HELD if op.id is None else Claim.HELD_BY
+        yield Reader(op.op, claim, range_of(op), since, until, op.id, told="busy")
+    elif op.outcome is Reply.NOT_HELD:
+        yield Reader(op.op, Claim.NOT_HELD, range_of(op), since, until, op.id, told="not held")
+    elif op.outcome is Reply.CONFLICT and op.function is Function.MOVE:
+        refusal = refused_move(op)
+        assert refusal is not None
+        yield refusal
+    elif op.outcome is Reply.CONFLICT:
+        yield Reader(op.op, Claim.HELD, range_of(op), since, until, told="taken")
+
+
+def range_of(op: HistoryOp) -> Range:
+    return WHOLE if op.start is None or op.end is None else (op.start, op.end)
