@@ -293,9 +293,6 @@ def _script(source: str, keys: tuple[str, ...], *args: str) -> Callable[[Redis],
 
 
 def _traced(request: LockRequest) -> dict[str, object]:
-    """The lock in the trace: whose, and between which times."""
-    return {
-        "key": request.person_key,
-        "locked_from_s": int(min(begin for begin, _ in request.time.ranges).timestamp()),
-        "locked_to_s": int(max(end for _, end in request.time.ranges).timestamp()),
-    }
+    """The lock in the trace: whose, and which of that person's times."""
+    ranges = [[int(begin.timestamp()), int(end.timestamp())] for begin, end in request.time.ranges]
+    return {"key": request.person_key, "locked_s": ranges}

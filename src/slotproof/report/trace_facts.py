@@ -15,6 +15,9 @@ from typing import Any
 from slotproof.record.record import Record
 
 Line = Mapping[str, Any]
+Covers = tuple[tuple[float, float], ...]
+"""The times that a lock covers, in UTC seconds: two holds of one key exclude each other only where these overlap."""
+_EVERYTHING: Covers = ((-math.inf, math.inf),)
 _CLOCK_SLACK_NS = 20_000_000
 """A lock's end as Redis counts it and as the service's clock does differ by the way there and back."""
 
@@ -41,6 +44,7 @@ class Hold:
     ttl_ns: int
     end: HoldEnd
     renewals: int
+    covers_s: Covers
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,17 @@ class TraceFacts:
 
 
 def trace_facts(record: Record, ops: Iterable[int]) -> TraceFacts:
-    """Facts about the given ops, and about every other holder of the locks that they took."""
+    """Facts about the given ops, and about whoever else held the same times of the locks that they took."""
     if record.folder is None:
         return TraceFacts()
     contents = [path.read_bytes() for path in sorted(record.folder.trace.glob("*.jsonl"))]
     own = list(_lines(contents, [op_mark(op) for op in ops]))
     keys = sorted({str(line["key"]) for line in own if line.get("event") == "lock_acquired"})
     of_locks = list(_lines(contents, [json.dumps(key) for key in keys]))
+    holds = [hold for key in keys for hold in _holds(key, of_locks)]
+    own_covers = {(str(line["key"]), _covers(line)) for line in own if line.get("event") == "lock_acquired"}
     return TraceFacts(
-        holds=tuple(hold for key in keys for hold in _holds(key, of_locks)),
+        holds=tuple(hold for hold in holds if any(hold.key == k and _share(hold.covers_s, c) for k, c in own_covers)),
         works=tuple(_works(own)),
         redis_failures={
             str(line["trace"]): int(line["t_ns"]) for line in reversed(own) if line.get("event") == "redis_unavailable"
@@ -127,7 +133,7 @@ class _OpenHold:
     due_ns: int
     ttl_ns: int
     last_ns: int
-    covers_s: tuple[float, float]
+    covers_s: Covers
     renewals: int = 0
 
 
@@ -142,7 +148,7 @@ def _holds(key: str, lines: Iterable[Line]) -> Iterator[Hold]:
         if event == "lock_acquired":
             covers_s = _covers(line)
             for other in list(open_holds.values()):
-                if other.token != token and other.covers_s[0] < covers_s[1] and covers_s[0] < other.covers_s[1]:
+                if other.token != token and _share(other.covers_s, covers_s):
                     expired = at >= other.due_ns - _CLOCK_SLACK_NS
                     ended = HoldEnd.EXPIRED if expired else HoldEnd.TAKEN_OVER
                     yield _ended(key, open_holds.pop(other.token), min(at, other.due_ns) if expired else at, ended)
@@ -167,13 +173,18 @@ def _holds(key: str, lines: Iterable[Line]) -> Iterator[Hold]:
         yield _ended(key, hold, max(hold.last_ns, hold.due_ns), HoldEnd.OPEN)
 
 
-def _covers(line: Line) -> tuple[float, float]:
-    """Which part of its key's time a lock covers; without a word of it, all."""
-    return float(line.get("locked_from_s", -math.inf)), float(line.get("locked_to_s", math.inf))
+def _covers(line: Line) -> Covers:
+    """Which of its key's times a lock covers; without a word of it, all."""
+    ranges = line.get("locked_s")
+    return tuple((float(begin), float(end)) for begin, end in ranges) if ranges else _EVERYTHING
+
+
+def _share(one: Covers, other: Covers) -> bool:
+    return any(begin < other_end and other_begin < end for begin, end in one for other_begin, other_end in other)
 
 
 def _ended(key: str, hold: _OpenHold, end_ns: int, end: HoldEnd) -> Hold:
-    return Hold(key, hold.token, hold.trace_id, hold.start_ns, end_ns, hold.ttl_ns, end, hold.renewals)
+    return Hold(key, hold.token, hold.trace_id, hold.start_ns, end_ns, hold.ttl_ns, end, hold.renewals, hold.covers_s)
 
 
 def _works(lines: Iterable[Line]) -> Iterator[CalendarWork]:

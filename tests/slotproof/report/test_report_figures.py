@@ -207,10 +207,10 @@ def _line(event: str, at_ms: float, op: int, **fields: object) -> dict[str, Any]
         ([("lock_lost", 3600.0, 5, {})], HoldEnd.EXPIRED, 3000),
         ([("lock_acquired", 3050.0, 6, {"ttl_ms": 3000})], HoldEnd.EXPIRED, 3000),
         ([("lock_acquired", 1000.0, 6, {"ttl_ms": 3000})], HoldEnd.TAKEN_OVER, 1000),
-        ([("lock_acquired", 1000.0, 6, {"ttl_ms": 3000, "locked_from_s": 300})], HoldEnd.TAKEN_OVER, 1000),
+        ([("lock_acquired", 1000.0, 6, {"ttl_ms": 3000, "locked_s": [[300, 900]]})], HoldEnd.TAKEN_OVER, 1000),
         (
             [
-                ("lock_acquired", 1000.0, 6, {"ttl_ms": 3000, "locked_from_s": 600, "locked_to_s": 900}),
+                ("lock_acquired", 1000.0, 6, {"ttl_ms": 3000, "locked_s": [[600, 900], [-300, 0]]}),
                 ("lock_released", 1200.0, 5, {}),
             ],
             HoldEnd.RELEASED,
@@ -225,10 +225,21 @@ def _line(event: str, at_ms: float, op: int, **fields: object) -> dict[str, Any]
 def test_end_of_a_hold(
     after: list[tuple[str, float, int, dict[str, Any]]], end: HoldEnd, end_ms: float, flawed: SampleRun, tmp_path: Path
 ) -> None:
-    lines = [_line("lock_acquired", 0.0, 5, ttl_ms=3000, locked_from_s=0, locked_to_s=600)]
+    lines = [_line("lock_acquired", 0.0, 5, ttl_ms=3000, locked_s=[[0, 600]])]
     lines += [_line(event, at_ms, op, **fields) for event, at_ms, op, fields in after]
     hold = _facts(flawed.record, tmp_path, lines, [5]).holds[0]
     assert (hold.end, hold.end_ns) == (end, end_ms * 1e6)
+
+
+def test_holds_of_other_times_are_nobodys_business(flawed: SampleRun, tmp_path: Path) -> None:
+    """Somebody else's lock on the same person's time elsewhere is no part of the story."""
+    lines = [
+        _line("lock_acquired", 0.0, 5, ttl_ms=3000, locked_s=[[0, 600], [1200, 1800]]),
+        _line("lock_acquired", 10.0, 6, ttl_ms=3000, locked_s=[[600, 1200]]),
+        _line("lock_acquired", 20.0, 7, ttl_ms=3000, locked_s=[[1500, 2400]]),
+        _line("lock_acquired", 30.0, 8, ttl_ms=3000),
+    ]
+    assert [hold.token for hold in _facts(flawed.record, tmp_path, lines, [5]).holds] == ["t5", "t7", "t8"]
 
 
 def test_unreadable_trace_lines_are_passed_over(flawed: SampleRun, tmp_path: Path) -> None:
