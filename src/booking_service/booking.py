@@ -154,9 +154,9 @@ class Booking:
             if operation.kind is Kind.BOOK:
                 outcome = await self._read_back(branch.calcom_api_key, outcome)
             flow.replied()
+            settled = await self._settle_surely(operation, outcome)
             if isinstance(outcome, Taken | Rejected) and outcome.stood:
                 self._nudge()  # the reconciler cancels the parts that stand alone
-            settled = await self._settle_surely(operation, outcome)
             undecided = settled.state is OperationState.OPEN
             return self._tell(operation, outcome, settled)
         except RepeatedError:

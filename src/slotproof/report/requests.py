@@ -54,7 +54,7 @@ class Requests:
 
 def requests_of(record: Record) -> Requests:
     """All requests of the record, those of external actors left out, in order of request number."""
-    frame = record.ops_frame
+    frame = record.sent_frame
     frame = frame[(frame["actor"] != Actor.EXTERNAL).to_numpy()]
     request = _ints(frame["request"])
     invoke, complete, intended = (_ints(frame[name]) for name in ("invoke_ns", "complete_ns", "intended_ns"))

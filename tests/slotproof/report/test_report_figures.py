@@ -19,6 +19,7 @@ from tests.slotproof.report.sample_run import SampleRun, plain_objective
 
 from slotproof.checks.base import FindingKind
 from slotproof.plan.objective import Measure
+from slotproof.record.builder import RecordBuilder
 from slotproof.record.record import Record
 from slotproof.record.schemas import Outcome
 from slotproof.report import text
@@ -150,6 +151,13 @@ def test_tally_resolves_what_callers_did_not_learn(flawed: SampleRun) -> None:
     assert set(resolved) == {Resolution.HAPPENED, Resolution.NEVER}
     assert tally.findings(FindingKind.DOUBLE_BOOKING) == 3
     assert tally.double_rate_bound is None
+
+
+def test_tally_counts_requests_not_their_parts(flawed: SampleRun) -> None:
+    builder = RecordBuilder().book(start="9:00", part=1, at=(10, 20)).book(start="10:30", part=2, at=(10, 20))
+    builder.book(request=1, start="9:00", part=1, at=(30, 40)).book(request=2, start="10:30", part=2, at=(30, 40))
+    tally = tally_of(builder.build(), flawed.judgement)
+    assert (tally.attempts, tally.told(Outcome.OK), tally.repeats) == (1, 1, 1)
 
 
 def test_tally_without_ledger_does_not_guess(flawed: SampleRun) -> None:

@@ -33,6 +33,12 @@ def test_the_answer_is_the_first_attempt_that_is_not_unknown() -> None:
     assert row["was_pending"]
 
 
+def test_a_service_of_several_parts_is_one_request() -> None:
+    """Its further parts are bookings of their own, and no requests: nobody waited for them."""
+    builder = RecordBuilder().book(start="9:00", part=1, at=(10, 20)).book(start="10:30", part=2, at=(10, 20))
+    assert _row(builder.build())["latency_ns"] == 10e6
+
+
 def test_no_answer_takes_for_ever() -> None:
     row = _row(RecordBuilder().book(start="9:00", at=(0, 10), outcome="unknown").build())
     assert (row["answer"], row["outcome"]) == ("unknown", "unknown")

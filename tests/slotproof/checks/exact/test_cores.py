@@ -41,3 +41,34 @@ def test_an_inverted_booking_needs_an_instant_of_room(freed_until: int, possible
     )
     rows = (RestRow("s", "a", RestState.CANCELLED, 0, 2), RestRow("s", "b", RestState.CANCELLED, 1, 3))
     assert (not check_history(History(ops, rows)).findings) == possible
+
+
+def test_a_crowd_that_forms_after_somebody_left_is_seen() -> None:
+    early = (
+        HistoryOp(100, Function.BOOK, Reply.OK, -20, -19, "pool", "early", 0, 6),
+        HistoryOp(101, Function.CANCEL, Reply.OK, -10, -9, "pool", "early"),
+    )
+    later = _booked((0, 6), (0, 3), (2, 4))
+    history = History(
+        (*early, *later.ops), (*(later.ledger or ()), RestRow("pool", "early", RestState.CANCELLED, 0, 6))
+    )
+    [finding] = check_history(history, capacity={"pool": 2}).findings
+    assert finding.bookings == ("b0", "b1", "b2")
+
+
+def test_bookings_that_only_touch_do_not_crowd_a_longer_one() -> None:
+    assert not check_history(_booked((0, 2), (2, 4), (4, 6), (0, 6)), capacity={"pool": 2}).findings
+
+
+def test_an_inverted_booking_has_room_beside_people_who_work_one_after_the_other() -> None:
+    """Two work at that instant, but never both at the same time of the day."""
+    ops = (
+        *_booked((0, 2), (4, 6)).ops,
+        HistoryOp(3, Function.BOOK, Reply.OK, 10, 20, "pool", "c", 0, 6),
+        HistoryOp(4, Function.CANCEL, Reply.OK, 10, 20, "pool", "c"),
+    )
+    rows = (*(_booked((0, 2), (4, 6)).ledger or ()), RestRow("pool", "c", RestState.CANCELLED, 0, 6))
+    assert not check_history(History(ops, rows), capacity={"pool": 2}).findings
+    crowded = (*_booked((0, 2), (0, 2)).ops, *ops[2:])
+    rows = (*(_booked((0, 2), (0, 2)).ledger or ()), rows[-1])
+    assert check_history(History(crowded, rows), capacity={"pool": 2}).findings

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from slotproof.checks.exact import Verdict, check_history
 from slotproof.checks.exact.model import NEVER, Booking, Move, Range, Role, Unit
 from slotproof.checks.exact.moves import Precedence, decide_moves
+from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
 
 HERE, THERE = (0, 10), (10, 20)
 
@@ -104,3 +108,15 @@ def test_where_a_unit_stands_for() -> None:
         Unit(Role.MOVE, 7),
         Unit(Role.CANCEL, "a"),
     ]
+
+
+@pytest.mark.parametrize(("rest", "verdict"), [(THERE, Verdict.VIOLATION), ((20, 30), Verdict.PASS)])
+def test_a_booking_rests_where_its_last_move_went(rest: Range, verdict: Verdict) -> None:
+    ops = (
+        HistoryOp(1, Function.BOOK, Reply.OK, 0, 10, "r", "a", *HERE),
+        HistoryOp(2, Function.MOVE, Reply.OK, 20, 30, "r", "a", *HERE, *THERE),
+        HistoryOp(3, Function.MOVE, Reply.OK, 40, 50, "r", "a", *THERE, 20, 30),
+    )
+    history = History(ops, (RestRow("r", "a", RestState.LIVE, *rest),))
+    result = check_history(history)
+    assert bool(result.findings) is (verdict is Verdict.VIOLATION), result
