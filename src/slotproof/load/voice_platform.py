@@ -128,23 +128,20 @@ class VoicePlatform:
         """Nobody waits for what it brought. What arrived may be sent again: duplicates are possible (section 2.3)."""
         ask = self._webhook_ask(WEBHOOK_PATH)
         try:
-            attempts = self._send(line, ask, body)
-            if again_after_s is not None:
+            accepted = self._send(line, ask, body)
+            if accepted is not None and again_after_s is not None:
                 line.pause(again_after_s)
-                line.attempt(ask, attempts + 1, body)
+                line.attempt(ask, accepted + 1, body)
         except CallStopped:
             return
 
-    def _send(self, line: Line, ask: Ask, body: bytes) -> int:
-        """One attempt and up to three more, the same request each time. Returns how many were made."""
-        attempt = 1
-        for backoff_s in WEBHOOK_BACKOFFS_S:
+    def _send(self, line: Line, ask: Ask, body: bytes) -> int | None:
+        """One attempt and up to three more, the same request each time. Returns which one was accepted, if any."""
+        for attempt, backoff_s in enumerate((0.0, *WEBHOOK_BACKOFFS_S), start=1):
+            line.pause(backoff_s)
             if line.attempt(ask, attempt, body).outcome is Outcome.OK:
                 return attempt
-            line.pause(backoff_s)
-            attempt += 1
-        line.attempt(ask, attempt, body)
-        return attempt
+        return None
 
     def _publish(self, call_object: bytes) -> None:
         """Beside the call: it is no part of any op, nor may it delay one."""
