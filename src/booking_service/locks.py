@@ -38,23 +38,17 @@ end
 for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
 return false
 """
-_RELEASE = """
+_WITH_OWN = """
 local found = ARGV[1]
 for _, key in ipairs(KEYS) do
     local holder = redis.call('GET', key)
-    if holder == ARGV[1] then redis.call('DEL', key) else found = holder end
+    if holder == ARGV[1] then %s else found = holder end
 end
 return found
 """
-_RENEW = """
-local found = ARGV[1]
-for _, key in ipairs(KEYS) do
-    local holder = redis.call('GET', key)
-    if holder == ARGV[1] then redis.call('PEXPIRE', key, ARGV[2]) else found = holder end
-end
-return found
-"""
-"""Release and renewal touch only what is still the token's; they return the token, or who else holds a part of it."""
+"""Touches only what is still the token's; returns the token, or who else holds a part of it."""
+_RELEASE = _WITH_OWN % "redis.call('DEL', key)"
+_RENEW = _WITH_OWN % "redis.call('PEXPIRE', key, ARGV[2])"
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ class PhoneCaller(FastHttpUser):
             "start": _iso(slot.start_s),
             "customer_name": self.persona.name,
         }
-        function = self._new(Kind.BOOK, "book_appointment", args, self._subject(slot), slot.further)
+        function = self._new(Kind.BOOK, "book_appointment", args, self._subject(slot))
         answer = self._until_decided(function)
         if answer.outcome is not Outcome.OK or answer.booking_id is None:
             return Reply(answer.outcome)
@@ -235,7 +235,7 @@ class PhoneCaller(FastHttpUser):
         """Give the booking back."""
         subject = replace(self._subject(booking.slot), booking=booking.request)
         args = {"booking_id": booking.external_id}
-        function = self._new(Kind.CANCEL, "cancel_appointment", args, subject, booking.slot.further)
+        function = self._new(Kind.CANCEL, "cancel_appointment", args, subject)
         return Reply(self._until_decided(function).outcome)
 
     def move(self, booking: Booking, to: Slot) -> Reply:
@@ -283,15 +283,8 @@ class PhoneCaller(FastHttpUser):
         )
         self._platform = VoicePlatform(setting, self.client, arrival.call, retell_call, self._tenant, self._line)
 
-    def _new(
-        self,
-        kind: Kind,
-        name: str,
-        args: Mapping[str, Any],
-        subject: Subject,
-        further: tuple[tuple[int, int], ...] = (),
-    ) -> FunctionCall:
-        return self._platform.new_function_call(kind, name, args, subject, further)
+    def _new(self, kind: Kind, name: str, args: Mapping[str, Any], subject: Subject) -> FunctionCall:
+        return self._platform.new_function_call(kind, name, args, subject)
 
     def _slot(self, person: Person, start_s: int) -> Slot:
         first, *further = [
@@ -316,7 +309,7 @@ class PhoneCaller(FastHttpUser):
         return answer
 
     def _subject(self, slot: Slot) -> Subject:
-        return Subject(self._tenant, str(slot.person.id), slot.start_s, slot.end_s)
+        return Subject(self._tenant, str(slot.person.id), slot.start_s, slot.end_s, further=slot.further)
 
 
 def preferring(slots: Sequence[Slot], wish: Slot) -> list[Slot]:

@@ -32,7 +32,8 @@ class NoRecord:
 
 @dataclass
 class Tally:
-    """Counts since the start; lags (wake-up after the intended time) since they were last taken."""
+    """Counts since the start; lags (wake-up after the intended time) since they were last taken. `ops` counts rows, all
+    else requests: further parts of a service belong to the request of its first."""
 
     ops: int = 0
     unknown: int = 0
@@ -44,6 +45,8 @@ class Tally:
     def count(self, row: Mapping[str, Any]) -> None:
         outcome, is_book = row["outcome"], row["kind"] == Kind.BOOK
         self.ops += 1
+        if (row.get("part") or 1) > 1:
+            return
         self.unknown += outcome == Outcome.UNKNOWN
         self.none += outcome == Outcome.NONE
         self.confirmed += is_book and outcome == Outcome.OK

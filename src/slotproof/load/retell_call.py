@@ -5,11 +5,11 @@ Every object is made as JSON text, because the transcript in it may have megabyt
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from slotproof.load.json_text import encode
 from slotproof.load.transcripts import Transcript
 
 _AGENT_ID = "agent_6b1f0c2d94e87a35b0d1c9e2f4"
@@ -49,11 +49,11 @@ class RetellCall:
             "from_number": self.from_number,
             "to_number": self.to_number,
         }
-        return _json({"event": "call_inbound", "event_timestamp": self.started_ms, "call_inbound": call})
+        return encode({"event": "call_inbound", "event_timestamp": self.started_ms, "call_inbound": call})
 
     def started(self) -> bytes:
         """The object of `call_started`."""
-        return _json(self._begun())
+        return encode(self._begun())
 
     def talking(self) -> bytes:
         """The object of a function call: with the transcript so far."""
@@ -95,10 +95,6 @@ class RetellCall:
         }
 
 
-def _json(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def _joined(fields: dict[str, Any], members: bytes) -> bytes:
     """The object with these fields and more members, which are JSON text already."""
-    return _json(fields)[:-1] + b"," + members + b"}"
+    return encode(fields)[:-1] + b"," + members + b"}"

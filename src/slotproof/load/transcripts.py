@@ -7,13 +7,13 @@ megabytes: both are kept encoded, since encoding megabytes would hold up every o
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+from slotproof.load.json_text import encode
 from slotproof.plan.scenario import Locale, Transcripts
 
 POOL_SIZE = 50
@@ -80,12 +80,12 @@ class Transcript:
     @cached_property
     def so_far(self) -> bytes:
         """`"transcript":…` as it stands when the first function is called."""
-        return b'"transcript":' + _encode(self.text(_SPOKEN_FIRST))
+        return b'"transcript":' + encode(self.text(_SPOKEN_FIRST))
 
     @cached_property
     def whole(self) -> bytes:
         """`"transcript":…,"transcript_object":…` of the ended call."""
-        return b'"transcript":' + _encode(self.text()) + b',"transcript_object":' + _encode(self.objects())
+        return b'"transcript":' + encode(self.text()) + b',"transcript_object":' + encode(self.objects())
 
     def _timed_turns(self) -> Iterator[dict[str, object]]:
         spoken = 0
@@ -166,7 +166,3 @@ def _conversation(phrases: _Phrases, talk: Sequence[str], generator: random.Rand
 
 def _at_s(words: int) -> float:
     return round(words * _WORD_S, 1)
-
-
-def _encode(content: object) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from gevent.greenlet import Greenlet
 from locust.contrib.fasthttp import FastHttpSession
 
+from slotproof.load.json_text import encode
 from slotproof.load.outcome import Answer
 from slotproof.load.retell_call import RetellCall
 from slotproof.load.setting import CallStopped, Setting
@@ -87,15 +87,8 @@ class VoicePlatform:
         for delivery in self._deliveries:
             delivery.get()
 
-    def new_function_call(
-        self,
-        kind: Kind,
-        name: str,
-        args: Mapping[str, Any],
-        subject: Subject,
-        further: tuple[tuple[int, int], ...] = (),
-    ) -> FunctionCall:
-        ask = self._ask(kind, Actor.CALLER, f"/functions/{name}", FUNCTION_TIMEOUT_S, subject, further)
+    def new_function_call(self, kind: Kind, name: str, args: Mapping[str, Any], subject: Subject) -> FunctionCall:
+        ask = self._ask(kind, Actor.CALLER, f"/functions/{name}", FUNCTION_TIMEOUT_S, subject)
         return FunctionCall(ask, name, args)
 
     def perform(self, function: FunctionCall, repeats: int) -> Answer:
@@ -104,9 +97,9 @@ class VoicePlatform:
         Returns the last answer when it decides, else the one that claims most (CONTRACTS.md section 1).
         """
         body = b'{"name":%s,"call":%s,"args":%s}' % (
-            _encode(function.name),
+            encode(function.name),
             self._retell_call.talking(),
-            _encode(function.args),
+            encode(function.args),
         )
         strongest: Answer | None = None
         for repeat in range(repeats + 1):
@@ -151,17 +144,9 @@ class VoicePlatform:
     def _webhook_ask(self, path: str) -> Ask:
         return self._ask(Kind.WEBHOOK, Actor.PLATFORM, path, WEBHOOK_TIMEOUT_S, Subject(tenant=self._tenant))
 
-    def _ask(
-        self,
-        kind: Kind,
-        actor: Actor,
-        path: str,
-        timeout_s: float,
-        subject: Subject,
-        further: tuple[tuple[int, int], ...] = (),
-    ) -> Ask:
+    def _ask(self, kind: Kind, actor: Actor, path: str, timeout_s: float, subject: Subject) -> Ask:
         return Ask(
-            request=self._setting.identifiers.request(1 + len(further)),
+            request=self._setting.identifiers.request(1 + len(subject.further)),
             kind=kind,
             actor=actor,
             path=path,
@@ -169,9 +154,4 @@ class VoicePlatform:
             subject=subject,
             call=self._call,
             call_ref=self._retell_call.call_id,
-            further=further,
         )
-
-
-def _encode(content: object) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

@@ -20,7 +20,8 @@ _CLIENT_FAULT = Answer(Outcome.UNKNOWN, "client_fault")
 
 @dataclass(frozen=True)
 class Subject:
-    """What an op is about: columns of OPS by their names."""
+    """What an op is about: columns of OPS by their names, and of a service with several parts the later ones, each with
+    its start and end in UTC seconds."""
 
     tenant: str | None = None
     person: str | None = None
@@ -29,6 +30,10 @@ class Subject:
     to_start_s: int | None = None
     to_end_s: int | None = None
     booking: int | None = None
+    further: tuple[tuple[int, int], ...] = ()
+
+    def columns(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "further"}
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,6 @@ class Ask:
     subject: Subject
     call: int
     call_ref: str
-    further: tuple[tuple[int, int], ...] = ()
-    """The later parts of the service that it is about: start and end in UTC seconds."""
 
 
 def use_as_platform(client: FastHttpSession) -> None:
@@ -133,7 +136,7 @@ class Line:
     def _record(self, ask: Ask, op: int, attempt: int, answer: Answer, invoke_ns: int, complete_ns: int) -> None:
         told = ask.kind is Kind.AVAILABILITY and answer.outcome is Outcome.OK and ask.subject.person is not None
         row: dict[str, Any] = {
-            **vars(ask.subject),
+            **ask.subject.columns(),
             **(_offer(answer) if told else {}),
             "op": op,
             "call": ask.call,
@@ -152,8 +155,9 @@ class Line:
             "call_ref": ask.call_ref,
             "external_id": answer.booking_id,
         }
-        self._setting.sink.add({**row, "part": 1} if ask.further else row)
-        for place, (start_s, end_s) in enumerate(ask.further, start=1):
+        further = ask.subject.further
+        self._setting.sink.add({**row, "part": 1} if further else row)
+        for place, (start_s, end_s) in enumerate(further, start=1):
             self._setting.sink.add(self._part(row, place, start_s, end_s))
 
     def _part(self, row: dict[str, Any], place: int, start_s: int, end_s: int) -> dict[str, Any]:

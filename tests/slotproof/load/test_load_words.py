@@ -197,7 +197,8 @@ def test_tally_counts_bookings_and_lags() -> None:
     for outcome in Outcome:
         tally.count(_row(1, outcome=outcome.value))
     tally.count(_row(1, kind="webhook", invoke_ns=9_000_000))
-    assert (tally.ops, tally.unknown, tally.none, tally.confirmed, tally.taken) == (7, 1, 1, 1, 1)
+    tally.count(_row(1, outcome="ok", part=2, invoke_ns=99_000_000))
+    assert (tally.ops, tally.unknown, tally.none, tally.confirmed, tally.taken) == (8, 1, 1, 1, 1)
     assert tally.take_lags_ms() == (9.0, 9.0)
     assert tally.take_lags_ms() == (0.0, 0.0)
 
