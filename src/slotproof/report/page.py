@@ -50,11 +50,12 @@ from slotproof.report.witness_svg import WitnessDrawing, draw_witness
 from slotproof.slo.results import ObjectiveResult
 
 DRAWN_FINDINGS = 6
-_MEANINGS = {
+MEANINGS = {
     "double_booking": "two bookings of one person overlap, and both were confirmed or both stand",
     "lost_booking": "a caller was told yes, and at the end calendar and database do not both hold the booking",
     "phantom_booking": "a booking stands at the end that was refused to its caller, or that nobody asked for",
     "divergent_booking": "a booking without a clear answer stands in only one of calendar and database",
+    "replies": "a caller was refused a time that nobody can have held, or offered one that was held",
 }
 """The bundled checks in a reader's words; others have their name only."""
 
@@ -264,7 +265,7 @@ class Page:
             rows.append(
                 {
                     "name": headline.spoken(name),
-                    "meaning": _MEANINGS.get(name, ""),
+                    "meaning": MEANINGS.get(name, ""),
                     "tone": tone(result.status),
                     "icon": icon(result.status),
                     "word": CHECK_WORDS[result.status],

@@ -13,9 +13,11 @@ import pytest
 from tests.slotproof.report.sample_run import SampleRun, make_sample_run
 
 from slotproof.checks.base import Finding, FindingKind
+from slotproof.checks.registry import all_checks
 from slotproof.judgement import Judgement
 from slotproof.record.record import Record
 from slotproof.report.html import report_html, write_report
+from slotproof.report.page import MEANINGS
 from slotproof.report.verdict_json import verdict_document
 
 _EVIL = "<script>alert('x')</script>\"'><img src=//evil.example/x></title></svg>"
@@ -216,3 +218,7 @@ def test_record_in_memory_needs_no_folder(flawed: SampleRun) -> None:
     html = report_html(flawed.plan, record, flawed.judgement)
     assert "evidence sha256" not in html
     assert "expires" not in html  # no trace, so no claim about a lock
+
+
+def test_every_bundled_check_is_explained() -> None:
+    assert set(MEANINGS) == {check.name for check in all_checks()}
