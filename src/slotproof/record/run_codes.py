@@ -9,34 +9,50 @@ import numpy as np
 import pyarrow as pa
 
 from slotproof.record.arrow_numbers import dictionary, numbers
-from slotproof.record.columns import NONE, Codes, Ints, Places
+from slotproof.record.columns import NONE, Codes, Flags, Ints, Places
+
+_HALF = 31
+"""Two codes make one number of 62 bits."""
+
+
+class _Numbering:
+    """Codes of numbers, in the order in which they came; each batch asks once for each different one."""
+
+    def __init__(self) -> None:
+        self.known: Ints = np.zeros(0, np.int64)
+        self._order: Ints = np.zeros(0, np.int64)
+
+    def codes(self, values: Ints) -> Ints:
+        different, back = dictionary(values)
+        missing = different[~self._find(different)[1]]
+        if missing.size:
+            self.known = np.concatenate([self.known, missing])
+            self._order = np.argsort(self.known)
+        return self._find(different)[0][back]
+
+    def _find(self, values: Ints) -> tuple[Ints, Flags]:
+        """The code of each, and whether it has one."""
+        if not len(self.known):
+            return np.zeros(len(values), np.int64), np.zeros(len(values), np.bool_)
+        at = np.searchsorted(self.known, values, sorter=self._order)
+        code = self._order[np.minimum(at, len(self.known) - 1)]
+        return code, self.known[code] == values
 
 
 class PlaceCodes:
-    """Codes of (resource, start, end), and of resources; each batch asks once for each different one."""
+    """Codes of (resource, start, end), and of resources."""
 
     def __init__(self) -> None:
         self._resources: dict[str, int] = {}
-        self._places: dict[tuple[int, int, int], int] = {}
+        self._starts, self._ends, self._spans, self._places = (_Numbering() for _ in range(4))
 
     def codes(self, resource: Codes, start: Ints, end: Ints) -> Codes:
         """NONE where there is no resource."""
-        if not len(resource):
-            return np.zeros(0, np.int32)
-        starts, start_code = dictionary(start)
-        ends, end_code = dictionary(end)
-        width = len(starts) * len(ends)
-        mixed = (resource.astype(np.int64) + 1) * width + start_code * np.int64(len(ends)) + end_code
-        kinds, back = dictionary(mixed)
-        code = np.empty(len(kinds), np.int32)
-        for number, kind in enumerate(kinds.tolist()):
-            of, rest = divmod(kind, width)
-            low, high = divmod(rest, len(ends))
-            code[number] = self._code(of - 1, int(starts[low]), int(ends[high])) if of else NONE
-        return code[back]
-
-    def _code(self, resource: int, start: int, end: int) -> int:
-        return self._places.setdefault((resource, start, end), len(self._places))
+        spans = self._spans.codes(self._starts.codes(start) << _HALF | self._ends.codes(end))
+        found = np.full(len(resource), NONE, np.int32)
+        placed = resource != NONE
+        found[placed] = self._places.codes(resource[placed].astype(np.int64) << _HALF | spans[placed])
+        return found
 
     def resources(self, column: pa.Array) -> Codes:
         """The resource of each name; NONE where there is none."""
@@ -49,8 +65,9 @@ class PlaceCodes:
         return self._resources.setdefault(name, len(self._resources))
 
     def places(self) -> Places:
-        table = np.array(list(self._places), np.int64).reshape(-1, 3)
-        return Places(table[:, 0].astype(np.int32), table[:, 1].copy(), table[:, 2].copy())
+        resource, span = np.divmod(self._places.known, 1 << _HALF)
+        start, end = np.divmod(self._spans.known[span], 1 << _HALF)
+        return Places(resource.astype(np.int32), self._starts.known[start], self._ends.known[end])
 
     def names(self) -> list[str]:
         return list(self._resources)

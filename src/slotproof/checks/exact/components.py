@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from slotproof.checks.exact import frontier
 from slotproof.checks.exact.frontier import Answer
@@ -27,6 +28,7 @@ from slotproof.checks.exact.greedy import (
 )
 from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader, Unit
 
+_A_FEW = (1, 2, 3, 5, 8)
 _HELPERS = 60
 """So many wide bookings are tried alone for one component before the whole slot is searched."""
 
@@ -95,9 +97,9 @@ def judge_components(
             continue
         answer = Answer.IMPOSSIBLE
         if component.slot.inverted:
-            answer = _search(component, (), refused, cap)
+            answer = search(component, (), refused, cap)
         if answer is Answer.IMPOSSIBLE and component.wide:
-            answer = _search(component, _enough(component, refused), refused, cap)
+            answer, _ = with_help(component, refused, cap)
             if answer is Answer.POSSIBLE:
                 in_need.append(component)
         if answer is Answer.IMPOSSIBLE:
@@ -205,12 +207,32 @@ def _readers(constraints: Constraints, first: int, last: int) -> Iterator[Reader
                     yield instant.reader
 
 
-def _search(component: Component, wide: Sequence[Life], refused: Iterable[Reader], cap: int) -> Answer:
+def search(component: Component, wide: Sequence[Life], refused: Iterable[Reader], cap: int) -> Answer:
+    """The component with these of its wide bookings, and replies "not held" about any of its inverted ones."""
+    return frontier.decide(_group(component, wide, refused), cap)
+
+
+def is_easy(component: Component, refused: Iterable[Reader], cap: int) -> bool:
+    """Whether a quick look explains it without a wide booking."""
+    return frontier.is_easy(_group(component, (), refused), cap)
+
+
+def _group(component: Component, wide: Sequence[Life], refused: Iterable[Reader]) -> Group:
     inverted = {life.booking.id for life in (*component.slot.inverted, *wide)}
     bookings = [_certain(life) for life in (*component.slot.forward, *component.slot.inverted)]
     bookings += [replace(_certain(life), optional=True) for life in wide]
     readers = [*component.readers, *(reader for reader in refused if reader.id in inverted)]
-    return frontier.decide(Group("", tuple(bookings), tuple(smallest(readers))), cap)
+    return Group("", tuple(bookings), tuple(smallest(readers)))
+
+
+def with_help(component: Component, refused: Sequence[Reader], cap: int) -> tuple[Answer, list[Life]]:
+    """With any of its wide bookings, and which: first with a few, since the search for all together is long."""
+    chosen = _enough(component, refused)
+    for count in (*takewhile(len(chosen).__gt__, _A_FEW), len(chosen)):
+        answer = search(component, chosen[:count], refused, cap)
+        if answer is Answer.POSSIBLE:
+            return answer, chosen[:count]
+    return answer, []
 
 
 def _enough(component: Component, refused: Iterable[Reader]) -> list[Life]:
@@ -297,7 +319,7 @@ def _helpers(component: Component, refused: Sequence[Reader], cap: int) -> Itera
     for life in component.wide[:_HELPERS]:
         seen = _look(component, life)
         if seen not in known or life.booking.id in named:
-            helps = _search(component, [life], refused, cap) is Answer.POSSIBLE
+            helps = search(component, [life], refused, cap) is Answer.POSSIBLE
             if life.booking.id not in named:
                 known[seen] = helps
         else:

@@ -8,15 +8,17 @@ to the search (CHECKER.md section 3b.7). Guesses are drawn from a fixed seed: th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Set
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 
 from slotproof.checks.exact.model import BEFORE, NEVER
 from slotproof.checks.exact.settle import HELD
-from slotproof.checks.exact.slots import Components, SlotBookings, SlotReaders, decide_slots
-from slotproof.record.columns import END_UNKNOWN, NONE, Flags, Ints, Words
+from slotproof.checks.exact.slot_components import Components
+from slotproof.checks.exact.slots import SlotBookings, SlotReaders, decide_slots
+from slotproof.record.columns import NONE, Flags, Ints
 
 _ROUNDS, _ROUNDS_WITH_HELP, _HELPERS = 120, 24, 12
 _TIDY = 8
@@ -26,99 +28,88 @@ _FEW = 3
 """With fewer components than this the search is quicker than more rounds."""
 _CHANGED = 1.5
 """How many inverted bookings of a component a round changes, on average."""
-_ANYWHERE, _INSTANT = 0.15, 0.25
-_LARGEST = 2**62
+_ANYWHERE, _INSTANT, _AFTER = 0.15, 0.25, 0.8
 _SEED = 20_270_301
 
 
-@dataclass(frozen=True)
-class Unexplained:
-    """Components by number. `alone`: those that no guess explained without a wide booking's help. `helped`: the part
-    of them for which none was found either, when each wide booking helps one component at most; `helpers`: bookings
-    that helped, and have no time for another one."""
+class Guesses:
+    """What guesses explain of the components of one history.
 
-    alone: Ints
-    helped: Ints
-    helpers: frozenset[int]
+    `bookings` with tightened bounds; `refused` as in `SlotAnswers`.
+    """
+
+    def __init__(self, components: Components, bookings: SlotBookings, readers: SlotReaders, refused: Ints) -> None:
+        self._components = components
+        self._bookings = bookings
+        self._readers = readers
+        self._refused = refused
+        self._rng = np.random.default_rng(_SEED)
+
+    def alone(self) -> Ints:
+        """The components that no guess explains without a wide booking's help."""
+        components = self._components
+        has_narrow = np.zeros(components.count, np.bool_)
+        has_narrow[components.narrow[0]] = True
+        left = np.flatnonzero(has_narrow)
+        left = left[self._climb(components.only(left), _ROUNDS)]
+        return np.sort(np.concatenate([np.flatnonzero(~has_narrow), left]))
+
+    def with_help(self, numbers: Ints, taken: frozenset[int]) -> tuple[Ints, dict[int, int]]:
+        """Those of the components that no guess explains with one wide booking for each, and the booking of each of
+        the others. A booking helps one component; the `taken` ones help none."""
+        wide = {number: self._components.wide_of(number) for number in numbers.tolist()}
+        left = numbers
+        helper_of: dict[int, int] = {}
+        for attempt in range(_HELPERS):
+            used = {*taken, *helper_of.values()}
+            picks: list[tuple[int, int]] = []
+            for place, number in enumerate(left.tolist()):
+                free = _free(wide[number], used, int(self._rng.integers(attempt + 1)))
+                if free is not None:
+                    used.add(free)
+                    picks.append((place, free))
+            if not picks:
+                break
+            failed = self._climb(_with_narrow(self._components.only(left), picks), _ROUNDS_WITH_HELP)
+            still = set(failed.tolist())
+            helper_of.update((int(left[place]), pick) for place, pick in picks if place not in still)
+            left = left[failed]
+        return left, helper_of
+
+    def _climb(self, components: Components, rounds: int) -> Ints:
+        """The components that no guess explained. Each keeps its best guess, and changes it in one or two places."""
+        left = np.arange(components.count)
+        guess = _Guess(components, self._bookings, self._readers, self._refused)
+        best = guess.draw(self._rng, np.ones(guess.size, np.bool_))
+        failures = guess.failures(best)
+        for number in range(rounds):
+            explained = failures == 0
+            if explained.any() and (number % _TIDY == 0 or explained.mean() > _MANY):
+                left, failures = left[~explained], failures[~explained]
+                best = best[~explained[guess.owner]]
+                guess = _Guess(components.only(left), self._bookings, self._readers, self._refused)
+            if not len(left) or (len(left) < _FEW and number >= _TIDY):
+                break
+            changes = self._rng.random(guess.size) < _CHANGED / np.maximum(guess.count[guess.owner], _CHANGED)
+            other = np.where(changes, guess.draw(self._rng, changes), best)
+            found = guess.failures(other)
+            better = found <= failures
+            failures = np.where(better, found, failures)
+            best = np.where(better[guess.owner], other, best)
+        return left[failures > 0]
 
 
-def unexplained(components: Components, bookings: SlotBookings, readers: SlotReaders, refused: Ints) -> Unexplained:
-    """What no guess explained. `bookings` with tightened bounds; `refused` as in `SlotAnswers`."""
-    rng = np.random.default_rng(_SEED)
-    has_narrow = np.zeros(components.count, np.bool_)
-    has_narrow[components.narrow[0]] = True
-    everything = np.arange(components.count)
-    left = everything[has_narrow]
-    left = left[_climb(components.only(left), bookings, readers, refused, rng, _ROUNDS)]
-    alone = np.sort(np.concatenate([everything[~has_narrow], left]))
-    helped, helpers = alone, frozenset[int]()
-    if components.wide[2].size and alone.size:
-        helped, helpers = _with_help(components.only(alone), bookings, readers, refused, rng)
-        helped = alone[helped]
-    return Unexplained(alone, helped, helpers)
+def _with_narrow(components: Components, picks: list[tuple[int, int]]) -> Components:
+    """With one more inverted booking for some: pairs of component and booking."""
+    owner, helper = np.array(picks, np.int64).T
+    narrow = (np.concatenate([components.narrow[0], owner]), np.concatenate([components.narrow[1], helper]))
+    return replace(components, narrow=narrow)
 
 
-def _with_help(
-    components: Components, bookings: SlotBookings, readers: SlotReaders, refused: Ints, rng: np.random.Generator
-) -> tuple[Ints, frozenset[int]]:
-    """The same with one wide booking for each component."""
-    wide = [components.wide_of(number) for number in range(components.count)]
-    left = np.arange(components.count)
-    helpers: set[int] = set()
-    for attempt in range(_HELPERS):
-        taken = set(helpers)
-        picks: list[tuple[int, int]] = []
-        for place, number in enumerate(left.tolist()):
-            free = _free(wide[number], taken, int(rng.integers(attempt + 1)))
-            if free is not None:
-                taken.add(free)
-                picks.append((place, free))
-        if not picks:
-            break
-        chosen = components.only(left)
-        owner, helper = np.array(picks, np.int64).T
-        narrow = (np.concatenate([chosen.narrow[0], owner]), np.concatenate([chosen.narrow[1], helper]))
-        failed = _climb(replace(chosen, narrow=narrow), bookings, readers, refused, rng, _ROUNDS_WITH_HELP)
-        still = set(failed.tolist())
-        helpers.update(pick for place, pick in picks if place not in still)
-        left = left[failed]
-    return left, frozenset(helpers)
-
-
-def _free(wide: list[int], taken: set[int], skipped: int) -> int | None:
+def _free(wide: list[int], taken: Set[int], skipped: int) -> int | None:
     """The first that is not taken, after as many of those as are skipped."""
     free = (booking for booking in wide if booking not in taken)
     return next(islice(free, skipped, None), None)
-
-
-def _climb(
-    components: Components,
-    bookings: SlotBookings,
-    readers: SlotReaders,
-    refused: Ints,
-    rng: np.random.Generator,
-    rounds: int,
-) -> Ints:
-    """The components that no guess explained. Each keeps its best guess, and changes it in one or two places."""
-    left = np.arange(components.count)
-    guess = _Guess(components, bookings, readers, refused)
-    best = guess.draw(rng, np.ones(guess.size, np.bool_))
-    failures = guess.failures(best)
-    for number in range(rounds):
-        explained = failures == 0
-        if explained.any() and (number % _TIDY == 0 or explained.mean() > _MANY):
-            left, failures = left[~explained], failures[~explained]
-            best = best[~explained[guess.owner]]
-            guess = _Guess(components.only(left), bookings, readers, refused)
-        if not len(left) or (len(left) < _FEW and number >= _TIDY):
-            break
-        changes = rng.random(guess.size) < _CHANGED / np.maximum(guess.count[guess.owner], _CHANGED)
-        other = np.where(changes, guess.draw(rng, changes), best)
-        found = guess.failures(other)
-        better = found <= failures
-        failures = np.where(better, found, failures)
-        best = np.where(better[guess.owner], other, best)
-    return left[failures > 0]
 
 
 class _Guess:
@@ -141,7 +132,18 @@ class _Guess:
         since[firsts] = until[firsts] = BEFORE
         end_since[lasts] = end_until[lasts] = NEVER
         self._times = (since, until, end_since, end_until)
+        self._after = self._previous_ends()[self._narrow]
         self._take_readers(refused)
+        self._useful = self._reach_of_readers()
+
+    def _previous_ends(self) -> Ints:
+        """By booking: when the one that ended before it, in the component, was still held."""
+        end_since = self._times[2]
+        order = np.lexsort((end_since, self._home))
+        found = np.full(len(order), BEFORE, np.int64)
+        same = self._home[order[1:]] == self._home[order[:-1]]
+        found[order[1:][same]] = end_since[order[:-1][same]]
+        return found
 
     def _take_readers(self, refused: Ints) -> None:
         """The components' own, and those that say of one of their inverted bookings that it was not held."""
@@ -163,7 +165,6 @@ class _Guess:
         at = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
         place = np.where((booking != NONE) & (keys[order[at]] == wanted), order[at], NONE)
         useful = (booking == NONE) | (place != NONE)
-        useful &= _innermost(readers.claim[chosen], owner, booking, readers.since[chosen], readers.until[chosen])
         self._chosen = SlotReaders(
             readers.claim[chosen][useful],
             owner[useful],
@@ -175,6 +176,16 @@ class _Guess:
         self._held = held[np.argsort(self._chosen.slot[held], kind="stable")]
         self._first_held = np.searchsorted(self._chosen.slot[self._held], self.owner, "left")
         self._held_count = np.searchsorted(self._chosen.slot[self._held], self.owner, "right") - self._first_held
+
+    def _reach_of_readers(self) -> tuple[Ints, Ints]:
+        """By inverted booking: from when until when it may hold and have something to explain."""
+        first = np.full(self._components.count, NEVER, np.int64)
+        last = np.full(self._components.count, BEFORE, np.int64)
+        np.minimum.at(first, self._chosen.slot, self._chosen.since)
+        np.maximum.at(last, self._chosen.slot, self._chosen.until)
+        since, until, _, end_until = (each[self._narrow] for each in self._times)
+        low = np.maximum(since, np.minimum(first[self.owner], until))
+        return low, np.maximum(low, np.minimum(np.minimum(until, end_until - 1), last[self.owner]))
 
     def failures(self, guess: Ints) -> Ints:
         """How many things in each component cannot be; 0 proves that an order exists."""
@@ -190,10 +201,7 @@ class _Guess:
     def draw(self, rng: np.random.Generator, wanted: Flags) -> Ints:
         """For each wanted booking an instant inside some refusal of its component, or any that it may have held."""
         size = self.size
-        at = self._narrow
-        since, until, _, end_until = self._times
-        low = since[at]
-        high = np.minimum(until[at], end_until[at] - 1)
+        low, high = self._useful
         pick = self._first_held + (rng.random(size) * self._held_count).astype(np.int64)
         share = rng.random(size)
         drawn = np.full(size, NONE, np.int64)
@@ -201,27 +209,11 @@ class _Guess:
         reader = self._held[pick[some]]
         begins, ends = self._chosen.since[reader], self._chosen.until[reader]
         drawn[some] = begins + (share[some] * (ends - begins)).astype(np.int64)
-        anywhere = wanted & (~some | (rng.random(size) < _ANYWHERE)) & (low > BEFORE) & (high < END_UNKNOWN)
+        anywhere = wanted & (~some | (rng.random(size) < _ANYWHERE)) 
         drawn[anywhere] = low[anywhere] + (share[anywhere] * (high[anywhere] - low[anywhere])).astype(np.int64)
-        drawn = np.where(drawn == NONE, NONE, np.clip(drawn, low, np.maximum(low, high)))
+        low_next = np.maximum(low, self._after)
+        after = wanted & (low_next <= high) & (rng.random(size) < _AFTER)
+        drawn[after] = low_next[after] + (share[after] ** 3 * (high[after] - low_next[after])).astype(np.int64)
+        drawn = np.where(drawn == NONE, NONE, np.clip(drawn, low, high))
         drawn[rng.random(size) < _INSTANT] = NONE
         return drawn
-
-
-def _innermost(claim: Words, owner: Ints, booking: Ints, since: Ints, until: Ints) -> Flags:
-    """Refusals that contain no other refusal of the same component: what explains the inner explains the outer."""
-    kept = np.ones(len(claim), np.bool_)
-    held = np.flatnonzero((claim == HELD) & (booking == NONE))
-    if not held.size:
-        return kept
-    step = int(until[held].max()) - int(since[held].min()) + 1
-    if step * (int(owner[held].max()) + 1) >= _LARGEST:
-        return kept
-    order = held[np.lexsort((until[held], -since[held], owner[held]))]
-    lowered = until[order] - owner[order] * step  # falls from component to component, so that each begins anew
-    least = np.minimum.accumulate(lowered)
-    kept[order[1:]] = lowered[1:] < least[:-1]
-    return kept
-
-
-__all__ = ["Unexplained", "unexplained"]

@@ -133,14 +133,14 @@ def settle(history: HistoryColumns) -> Settled:
         moves[history.booking[acting & (history.function == words.MOVE)]] = True
     if history.ledger is None:
         live = confirmed & ~ended
-        dropped = np.zeros(count, np.bool_)
+        dropped = ~asked & ~cancelled
         by_cancel = confirmed & cancelled
         plain = asked & one_place & (live | by_cancel)
         compensated = np.zeros(count, np.bool_)
     else:
         rows = _rest(history, place)
         live = rows.live == 1
-        dropped = asked & (rows.count == 0) & ~confirmed & ~cancelled
+        dropped = (rows.count == 0) & ~confirmed & ~cancelled
         by_cancel = ended & (cancelled | confirmed) & (rows.live == 0)
         compensated = (rows.live == 0) & ~by_cancel & ~confirmed
         in_order = (live & ~cancelled & ~rows.cancelled) | by_cancel | compensated

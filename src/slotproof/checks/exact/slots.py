@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
+from slotproof.checks.exact.slot_components import Components, innermost
 from slotproof.checks.exact.timeline import Timeline
 from slotproof.record.columns import Flags, Ints, Numbers, Words
 
@@ -38,51 +39,6 @@ class SlotReaders:
     booking: Numbers
     since: Ints
     until: Ints
-
-
-@dataclass
-class Components:
-    """Tied gaps that the greedy could not explain. `slot`, `has_left`, `has_right`: by component.
-
-    `forward`: (component, booking) in order; the first and the last of a component are only its borders where
-    `has_left`, `has_right` say so. `readers`, `narrow`: (component, index). `wide`: (first, last, booking), where
-    first and last are numbers of `origin`: one may be of many components.
-    """
-
-    slot: Numbers
-    has_left: Flags
-    has_right: Flags
-    forward: tuple[Ints, Ints]
-    readers: tuple[Ints, Ints]
-    narrow: tuple[Ints, Ints]
-    wide: tuple[Ints, Ints, Ints]
-    origin: Ints
-
-    @property
-    def count(self) -> int:
-        return len(self.slot)
-
-    def wide_of(self, number: int) -> list[int]:
-        """Those that reach the component, the one whose window began last first: earlier components miss it least."""
-        first, last, booking = self.wide
-        at = self.origin[number]
-        mine = np.flatnonzero((first <= at) & (at <= last))
-        found: list[int] = booking[mine[np.argsort(-first[mine], kind="stable")]].tolist()
-        return found
-
-    def only(self, chosen: Ints) -> Components:
-        """Those of the components, renumbered."""
-        number = np.full(self.count, -1, np.int64)
-        number[chosen] = np.arange(len(chosen))
-
-        def kept(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
-            mine = number[pair[0]] >= 0
-            return number[pair[0][mine]], pair[1][mine]
-
-        return Components(
-            self.slot[chosen], self.has_left[chosen], self.has_right[chosen], kept(self.forward), kept(self.readers),
-            kept(self.narrow), self.wide, self.origin[chosen],
-        )  # fmt: skip
 
 
 @dataclass
@@ -380,6 +336,8 @@ class _Slots:
         mine = (of_tag >= 0) & (tags >= 0)
         width = len(self._readers.slot) + 1
         of_reader, reader = np.divmod(np.unique(of_tag[mine] * width + tags[mine]), width)
+        readers = self._readers
+        inner = innermost(of_reader, readers.claim[reader], readers.since[reader], readers.until[reader])
         of_narrow = rank[first]
         narrow = ~covers & (of_narrow >= 0)
         good = covers & ~self._bad[self._inverted_slot]
@@ -388,7 +346,7 @@ class _Slots:
             has_left=has_left,
             has_right=has_right,
             forward=(of_forward, self._order[at]),
-            readers=(of_reader, reader),
+            readers=(of_reader[inner], reader[inner]),
             narrow=(of_narrow[narrow], self._inverted[narrow]),
             wide=(number[first[good]], number[last[good]], self._inverted[good]),
             origin=wanted,

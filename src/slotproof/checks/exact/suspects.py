@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slotproof.checks.exact.components import Component, judge_components, make_component
+from slotproof.checks.exact.components import Component, is_easy, judge_components, make_component, search, with_help
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.greedy import Life, tighten
-from slotproof.checks.exact.guesses import Unexplained, unexplained
+from slotproof.checks.exact.guesses import Guesses
 from slotproof.checks.exact.model import Booking, Group, Reader
 from slotproof.checks.exact.settle import HELD_BY, Settled
 from slotproof.checks.exact.slot import Decision
-from slotproof.checks.exact.slots import Components, SlotAnswers, SlotBookings, SlotReaders
+from slotproof.checks.exact.slot_components import Components
+from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders
 from slotproof.record.columns import Ints, Numbers
 
 _LARGEST_WHOLE = 20_000
 """Slots of more bookings and readers are not searched as a whole: the search would end at its cap."""
+_CROWDED = 5
+"""With so many inverted bookings, a component that no guess explains may well need no help."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ def suspects(
 ) -> Iterator[Suspects]:
     """`codes`: booking code of each index in `bookings`; `chosen`: index into the settled readers of each reader."""
     maker = _Maker(settled, bookings, readers, codes, chosen)
-    components, left = answers.components, None
+    components, guesses = answers.components, None
+    alone = np.zeros(0, np.int64)
     if components is not None and answers.bookings is not None:
-        left = unexplained(components, answers.bookings, readers, answers.refused)
-    maker.prepare(_concerned(answers, components, left))
+        guesses = Guesses(components, answers.bookings, readers, answers.refused)
+        alone = guesses.alone()
+    maker.prepare(_concerned(answers, components, alone))
     for index in answers.contradictions.tolist():
         yield Suspects(maker.group([index], []), Decision(Answer.IMPOSSIBLE))
     for pair in answers.overlapping:
@@ -52,25 +57,54 @@ def suspects(
         yield Suspects(maker.group(pair, []), Decision(Answer.IMPOSSIBLE))
     for reader, holder in answers.inside:
         yield Suspects(maker.group([holder], [reader]), Decision(Answer.IMPOSSIBLE))
-    if components is not None and left is not None:
-        refused = maker.refused_by_slot(answers.refused)
-        parts = _Parts(components)
-        by_slot: dict[int, tuple[list[_Part], list[_Part]]] = {}
-        for number in left.alone.tolist():
-            by_slot.setdefault(int(components.slot[number]), ([], []))[0].append(parts.of(number))
-        for number in left.helped.tolist():
-            by_slot[int(components.slot[number])][1].append(parts.of(number, without=left.helpers))
-        for slot, (alone, helped) in by_slot.items():
-            not_held = refused.get(slot, [])
-            if not (left.helpers and _explained(maker, helped, not_held, cap)):
-                yield from _judge(maker, slot, alone, not_held, cap)
+    if components is not None and guesses is not None and alone.size:
+        parts = _Parts(components, readers, answers.refused)
+        left = _unexplained(maker, parts, guesses, alone, cap)
+        for slot in dict.fromkeys(components.slot[left].tolist()):
+            of_slot = [parts.of(number) for number in alone[components.slot[alone] == slot].tolist()]
+            yield from _judge(maker, slot, of_slot, cap)
 
 
-def _explained(maker: _Maker, parts: list[_Part], refused: list[int], cap: int) -> bool:
-    """Whether all are possible with the wide bookings that have not helped another component."""
-    not_held = [maker.reader(index) for index in refused] if parts else []
-    judged = judge_components([_component(maker, part) for part in parts], not_held, lambda: None, cap)
-    return not judged.impossible and judged.rest is Answer.POSSIBLE
+def _unexplained(maker: _Maker, parts: _Parts, guesses: Guesses, alone: Ints, cap: int) -> list[int]:
+    """The components for which no explanation was found in which each wide booking helps one component at most.
+
+    Guesses give each a helper; who needs several, or a better search, is then served first.
+    """
+    hard = [number for number in alone.tolist() if not _is_easy(maker, parts.of(number), cap)]
+    left, helper_of = guesses.with_help(np.array(hard, np.int64), frozenset())
+    unexplained: list[int] = []
+    reserved: set[int] = set()
+    helping = set(helper_of.values())
+    for number in left.tolist():
+        part = parts.of(number)
+        wide = [index for index in part.wide if index not in reserved]
+        part = replace(part, wide=sorted(wide, key=helping.__contains__))
+        needed = _needed(maker, part, cap)
+        if needed is None:
+            unexplained.append(number)
+        else:
+            reserved |= needed
+    robbed = [number for number, helper in helper_of.items() if helper in reserved]
+    still, _ = guesses.with_help(np.array(robbed, np.int64), frozenset(reserved | helping))
+    return [*unexplained, *still.tolist()]
+
+
+def _is_easy(maker: _Maker, part: _Part, cap: int) -> bool:
+    not_held = [maker.reader(index) for index in part.refused]
+    return len(part.narrow) >= _CROWDED and is_easy(_component(maker, part), not_held, cap)
+
+
+def _needed(maker: _Maker, part: _Part, cap: int) -> set[int] | None:
+    """The wide bookings with which a search explains the component; None when it does not."""
+    component = _component(maker, part)
+    not_held = [maker.reader(index) for index in part.refused]
+    if search(component, (), not_held, cap) is Answer.POSSIBLE:
+        return set()
+    answer, chosen = with_help(component, not_held, cap)
+    if answer is not Answer.POSSIBLE:
+        return None
+    index_of = {maker.life(index).booking.id: index for index in part.wide}
+    return {index_of[life.booking.id] for life in chosen}
 
 
 def _component(maker: _Maker, part: _Part) -> Component:
@@ -86,31 +120,38 @@ def _component(maker: _Maker, part: _Part) -> Component:
 
 @dataclass(frozen=True)
 class _Part:
-    """One component: indices of bookings and readers."""
+    """One component: indices of bookings and readers. `refused`: those that say of an inverted one: not held."""
 
+    slot: int
     has_left: bool
     has_right: bool
     forward: list[int]
     readers: list[int]
     narrow: list[int]
     wide: list[int]
+    refused: list[int]
 
 
 class _Parts:
     """The components one by one."""
 
-    def __init__(self, components: Components) -> None:
+    def __init__(self, components: Components, readers: SlotReaders, refused: Ints) -> None:
         self._components = components
+        self._refused: dict[int, list[int]] = {}
+        for booking, index in zip(readers.booking[refused].tolist(), refused.tolist(), strict=True):
+            self._refused.setdefault(booking, []).append(index)
         self._pairs = [_in_order(pair) for pair in (components.forward, components.readers, components.narrow)]
 
-    def of(self, number: int, without: frozenset[int] = frozenset()) -> _Part:
+    def of(self, number: int) -> _Part:
         forward, readers, narrow = (
             index[slice(*np.searchsorted(owner, [number, number + 1]))].tolist() for owner, index in self._pairs
         )
         components = self._components
+        wide = components.wide_of(number)
+        refused = [index for booking in (*narrow, *wide) for index in self._refused.get(booking, ())]
         return _Part(
-            bool(components.has_left[number]), bool(components.has_right[number]), forward, readers, narrow,
-            [index for index in components.wide_of(number) if index not in without],
+            int(components.slot[number]), bool(components.has_left[number]), bool(components.has_right[number]),
+            forward, readers, narrow, wide, refused,
         )  # fmt: skip
 
 
@@ -119,30 +160,30 @@ def _in_order(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
     return pair[0][order], pair[1][order]
 
 
-def _concerned(answers: SlotAnswers, components: Components | None, left: Unexplained | None) -> set[int]:
+def _concerned(answers: SlotAnswers, components: Components | None, alone: Ints) -> set[int]:
     found = set(answers.contradictions.tolist())
     for pair in (*answers.overlapping, *answers.squeezed):
         found.update(pair)
     found.update(holder for _, holder in answers.inside)
-    if components is not None and left is not None and left.alone.size:
-        chosen = components.only(left.alone)
+    if components is not None and alone.size:
+        chosen = components.only(alone)
         found.update(chosen.forward[1].tolist(), chosen.narrow[1].tolist(), components.wide[2].tolist())
     return found
 
 
-def _judge(maker: _Maker, slot: int, indices: list[_Part], refused: list[int], cap: int) -> Iterator[Suspects]:
+def _judge(maker: _Maker, slot: int, indices: list[_Part], cap: int) -> Iterator[Suspects]:
     components: list[Component] = []
     index_of: dict[int, _Part] = {}
     for each in indices:
         component = _component(maker, each)
         index_of[id(component)] = each
         components.append(component)
-    not_held = [maker.reader(index) for index in refused]
+    not_held = [maker.reader(index) for index in dict.fromkeys(index for each in indices for index in each.refused)]
     judged = judge_components(components, not_held, lambda: maker.whole(slot), cap)
     for component, units in judged.impossible:
         each = index_of[id(component)]
         inside = [*each.forward, *each.narrow, *each.wide]
-        group = maker.group(inside, [*each.readers, *refused])
+        group = maker.group(inside, [*each.readers, *each.refused])
         yield Suspects(group, Decision(Answer.IMPOSSIBLE, units, component.units()))
     if judged.rest is Answer.IMPOSSIBLE:
         whole = maker.whole(slot)
@@ -206,12 +247,6 @@ class _Maker:
             )
         name = settled.history.resources[resource]
         return Group(name, tuple(self._made[index] for index in inside), tuple(found))
-
-    def refused_by_slot(self, refused: Ints) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for slot, index in zip(self._readers.slot[refused].tolist(), refused.tolist(), strict=True):
-            found.setdefault(slot, []).append(index)
-        return found
 
     def whole(self, slot: int) -> Group | None:
         """The whole slot; None when it is too large."""
