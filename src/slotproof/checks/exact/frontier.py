@@ -97,7 +97,8 @@ class _Sweep:
     _writers: list[_Writer] = field(default_factory=list)
     _readers: list[Reader] = field(default_factory=list)
     _pending_writers: set[int] = field(default_factory=set)
-    _pending_readers: set[int] = field(default_factory=set)
+    _pending_readers: int = 0
+    """Bits."""
     _satisfied_by: dict[State, int] = field(default_factory=dict)
     _frontier: _Frontier = field(default_factory=lambda: {((), frozenset()): [_Way(frozenset(), 0)]})
     _comparisons: int = 0
@@ -117,17 +118,20 @@ class _Sweep:
                 self._writers.extend(_writers(booking, must=False))
             else:
                 self._writers.extend(_writers(booking, must=not booking.optional))
+        is_closed = True
         for _, is_response, is_reader, index in self._events():
             if not is_response:
-                (self._pending_readers if is_reader else self._pending_writers).add(index)
-                self._satisfied_by.clear()
+                (self._invoke_reader if is_reader else self._pending_writers.add)(index)
+                is_closed = False
+                continue
+            if not is_closed:  # what was invoked since the last response may happen in any order
                 self._close()
-            elif is_reader:
-                self._respond_reader(index)
-            else:
-                self._respond_writer(index)
+                is_closed = True
+            (self._respond_reader if is_reader else self._respond_writer)(index)
             if not self._frontier:
                 return False
+        if not is_closed:
+            self._close()
         return any(self._rests(state) for state, _ in self._frontier)
 
     def _events(self) -> list[tuple[int, bool, bool, int]]:
@@ -147,6 +151,13 @@ class _Sweep:
         rest = {booking.id: booking.rest for booking in self.group.bookings if booking.rest is not None}
         return all(rest.get(held.id, held.range) == held.range for held in state)
 
+    def _invoke_reader(self, index: int) -> None:
+        reader, bit = self._readers[index], 1 << index
+        self._pending_readers |= bit
+        for state in self._satisfied_by:
+            if self._explains(state, reader):
+                self._satisfied_by[state] |= bit
+
     def _respond_writer(self, index: int) -> None:
         self._pending_writers.discard(index)
         writer = self._writers[index]
@@ -163,8 +174,8 @@ class _Sweep:
         self._frontier = kept
 
     def _respond_reader(self, index: int) -> None:
-        self._pending_readers.discard(index)
         bit = 1 << index
+        self._pending_readers &= ~bit
         kept: _Frontier = {}
         for key, ways in self._frontier.items():
             satisfied = [_Way(way.used, way.satisfied & ~bit) for way in ways if way.satisfied & bit]
@@ -203,6 +214,7 @@ class _Sweep:
                     waiting.append(((after, applied), _Way(way.used | {index}, way.satisfied)))
         self._comparisons = 0 if self.is_quick_look else self._comparisons
         self._frontier = self._without_settled(reached)
+        self._satisfied_by = {state: self._satisfied_by[state] for state, _ in self._frontier}
 
     def _without_settled(self, reached: _Frontier) -> _Frontier:
         """Writers that every configuration has applied need no bookkeeping any more."""
@@ -273,9 +285,11 @@ class _Sweep:
     def _satisfied(self, state: State) -> int:
         mask = self._satisfied_by.get(state)
         if mask is None:
-            mask = sum(1 << index for index in self._pending_readers if self._explains(state, self._readers[index]))
+            mask = sum(
+                1 << index for index in _bits(self._pending_readers) if self._explains(state, self._readers[index])
+            )
             self._satisfied_by[state] = mask
-        return mask
+        return mask & self._pending_readers
 
     def _explains(self, state: State, reader: Reader) -> bool:
         claim = reader.claim
@@ -289,6 +303,12 @@ class _Sweep:
             return True
         full = _depth(state, reader.range) >= self.group.capacity
         return full if claim is Claim.HELD else not full
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        yield (mask & -mask).bit_length() - 1
+        mask &= mask - 1
 
 
 def _may_be_instant(booking: Booking) -> bool:

@@ -8,7 +8,6 @@ to the search (CHECKER.md section 3b.7). Guesses are drawn from a fixed seed: th
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import replace
 from itertools import islice
 
@@ -20,7 +19,9 @@ from slotproof.checks.exact.slot_components import Components
 from slotproof.checks.exact.slots import SlotBookings, SlotReaders, decide_slots
 from slotproof.record.columns import NONE, Flags, Ints
 
-_ROUNDS, _ROUNDS_WITH_HELP, _HELPERS = 120, 24, 12
+_ROUNDS, _ROUNDS_WITH_HELP = 120, 24
+_HELPERS = (1,) * 8 + (2,) * 6
+"""How many wide bookings each component gets, attempt by attempt."""
 _TIDY = 8
 """So many rounds after which those that are explained are put aside; sooner when they are more than `_MANY`."""
 _MANY = 0.3
@@ -39,10 +40,14 @@ class Guesses:
     """
 
     def __init__(self, components: Components, bookings: SlotBookings, readers: SlotReaders, refused: Ints) -> None:
-        self._components = components
+        own = len(components.readers[1])
+        rows = np.concatenate([components.readers[1], refused])  # few of all: what is near is found sooner
+        self._components = replace(components, readers=(components.readers[0], np.arange(own)))
         self._bookings = bookings
-        self._readers = readers
-        self._refused = refused
+        self._readers = SlotReaders(
+            readers.claim[rows], readers.slot[rows], readers.booking[rows], readers.since[rows], readers.until[rows]
+        )
+        self._refused = np.arange(own, len(rows))
         self._rng = np.random.default_rng(_SEED)
 
     def alone(self) -> Ints:
@@ -55,26 +60,26 @@ class Guesses:
         return np.sort(np.concatenate([np.flatnonzero(~has_narrow), left]))
 
     def with_help(self, numbers: Ints, taken: frozenset[int]) -> tuple[Ints, dict[int, int]]:
-        """Those of the components that no guess explains with one wide booking for each, and the booking of each of
-        the others. A booking helps one component; the `taken` ones help none."""
+        """Those of the components that no guess explains with one or two wide bookings, and, by booking that helps
+        one of the others, which one. A booking helps one component; the `taken` ones help none."""
         wide = {number: self._components.wide_of(number) for number in numbers.tolist()}
         left = numbers
-        helper_of: dict[int, int] = {}
-        for attempt in range(_HELPERS):
-            used = {*taken, *helper_of.values()}
+        helped_by: dict[int, int] = {}
+        for attempt, count in enumerate(_HELPERS):
+            used = {*taken, *helped_by}
             picks: list[tuple[int, int]] = []
             for place, number in enumerate(left.tolist()):
-                free = _free(wide[number], used, int(self._rng.integers(attempt + 1)))
-                if free is not None:
-                    used.add(free)
-                    picks.append((place, free))
+                skipped = int(self._rng.integers(attempt + 1))
+                free = list(islice((each for each in wide[number] if each not in used), skipped, skipped + count))
+                used.update(free)
+                picks += [(place, each) for each in free]
             if not picks:
                 break
             failed = self._climb(_with_narrow(self._components.only(left), picks), _ROUNDS_WITH_HELP)
             still = set(failed.tolist())
-            helper_of.update((int(left[place]), pick) for place, pick in picks if place not in still)
+            helped_by.update((pick, int(left[place])) for place, pick in picks if place not in still)
             left = left[failed]
-        return left, helper_of
+        return left, helped_by
 
     def _climb(self, components: Components, rounds: int) -> Ints:
         """The components that no guess explained. Each keeps its best guess, and changes it in one or two places."""
@@ -104,12 +109,6 @@ def _with_narrow(components: Components, picks: list[tuple[int, int]]) -> Compon
     owner, helper = np.array(picks, np.int64).T
     narrow = (np.concatenate([components.narrow[0], owner]), np.concatenate([components.narrow[1], helper]))
     return replace(components, narrow=narrow)
-
-
-def _free(wide: list[int], taken: Set[int], skipped: int) -> int | None:
-    """The first that is not taken, after as many of those as are skipped."""
-    free = (booking for booking in wide if booking not in taken)
-    return next(islice(free, skipped, None), None)
 
 
 class _Guess:
@@ -165,6 +164,8 @@ class _Guess:
         at = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
         place = np.where((booking != NONE) & (keys[order[at]] == wanted), order[at], NONE)
         useful = (booking == NONE) | (place != NONE)
+        useful = np.flatnonzero(useful)
+        useful = useful[np.lexsort((readers.since[chosen[useful]], owner[useful]))]  # sorts are quick then
         self._chosen = SlotReaders(
             readers.claim[chosen][useful],
             owner[useful],
@@ -209,7 +210,7 @@ class _Guess:
         reader = self._held[pick[some]]
         begins, ends = self._chosen.since[reader], self._chosen.until[reader]
         drawn[some] = begins + (share[some] * (ends - begins)).astype(np.int64)
-        anywhere = wanted & (~some | (rng.random(size) < _ANYWHERE)) 
+        anywhere = wanted & (~some | (rng.random(size) < _ANYWHERE))
         drawn[anywhere] = low[anywhere] + (share[anywhere] * (high[anywhere] - low[anywhere])).astype(np.int64)
         low_next = np.maximum(low, self._after)
         after = wanted & (low_next <= high) & (rng.random(size) < _AFTER)

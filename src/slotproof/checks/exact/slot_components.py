@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from slotproof.checks.exact.settle import FREE, HELD
-from slotproof.record.columns import Flags, Ints, Numbers, Words
-
-_LARGEST = 2**62
+from slotproof.record.columns import Flags, Ints, Numbers
 
 
 @dataclass
@@ -57,18 +55,15 @@ class Components:
         )  # fmt: skip
 
 
-def innermost(owner: Ints, claim: Words, since: Ints, until: Ints) -> Flags:
-    """All but those whose interval contains another one of the same component that says the same of nobody in
-    particular: what explains the inner explains the outer."""
-    kept = np.ones(len(claim), np.bool_)
-    for alike in (np.flatnonzero(claim == FREE), np.flatnonzero(claim == HELD)):
-        if not alike.size:
-            continue
-        step = int(until[alike].max()) - int(since[alike].min()) + 1
-        if step * (int(owner[alike].max()) + 1) >= _LARGEST:
-            continue
-        order = alike[np.lexsort((until[alike], -since[alike], owner[alike]))]
-        lowered = until[order] - owner[order] * step  # falls from component to component, so that each begins anew
-        least = np.minimum.accumulate(lowered)
-        kept[order[1:]] = lowered[1:] < least[:-1]
+def innermost(alike: Sequence[Numbers], since: Ints, until: Ints) -> Flags:
+    """All but those whose interval contains another one, or the same, that is `alike` in everything else: what
+    explains the inner explains the outer."""
+    order = np.lexsort((until, -since, *alike))
+    begins = np.zeros(len(order), np.bool_)
+    for each in alike:
+        begins[1:] |= np.diff(each[order]) != 0
+    rank = np.searchsorted(np.sort(until), until[order])
+    lowered = rank - np.cumsum(begins) * len(order)  # falls from group to group, so that each begins anew
+    kept = np.ones(len(order), np.bool_)
+    kept[order[1:]] = lowered[1:] < np.minimum.accumulate(lowered)[:-1]
     return kept

@@ -256,7 +256,9 @@ class _Slots:
         may_span = (self._inverted_reach[0][inverted] < since[apart]) & (
             until[apart] < self._inverted_reach[1][inverted]
         )
-        answers.refused = which[apart][may_span]
+        refused = which[apart][may_span]
+        alike = (readers.booking[refused],)
+        answers.refused = refused[innermost(alike, readers.since[refused], readers.until[refused])]
 
     def may_span(self, at: Numbers, since: Ints, until: Ints) -> Flags:
         """Whether the forward bookings may have held from before `since` until after `until`."""
@@ -334,10 +336,9 @@ class _Slots:
         tags = np.concatenate([conditions.noted, conditions.span_tags])
         of_tag = rank[np.concatenate([conditions.noted_gap, conditions.spans[0]])]
         mine = (of_tag >= 0) & (tags >= 0)
-        width = len(self._readers.slot) + 1
-        of_reader, reader = np.divmod(np.unique(of_tag[mine] * width + tags[mine]), width)
-        readers = self._readers
-        inner = innermost(of_reader, readers.claim[reader], readers.since[reader], readers.until[reader])
+        of_reader, reader, readers = of_tag[mine], tags[mine], self._readers
+        alike = (of_reader, readers.claim[reader], readers.booking[reader])
+        inner = innermost(alike, readers.since[reader], readers.until[reader])
         of_narrow = rank[first]
         narrow = ~covers & (of_narrow >= 0)
         good = covers & ~self._bad[self._inverted_slot]

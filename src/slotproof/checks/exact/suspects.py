@@ -71,21 +71,20 @@ def _unexplained(maker: _Maker, parts: _Parts, guesses: Guesses, alone: Ints, ca
     Guesses give each a helper; who needs several, or a better search, is then served first.
     """
     hard = [number for number in alone.tolist() if not _is_easy(maker, parts.of(number), cap)]
-    left, helper_of = guesses.with_help(np.array(hard, np.int64), frozenset())
+    left, helped_by = guesses.with_help(np.array(hard, np.int64), frozenset())
     unexplained: list[int] = []
     reserved: set[int] = set()
-    helping = set(helper_of.values())
     for number in left.tolist():
         part = parts.of(number)
         wide = [index for index in part.wide if index not in reserved]
-        part = replace(part, wide=sorted(wide, key=helping.__contains__))
+        part = replace(part, wide=sorted(wide, key=helped_by.__contains__))
         needed = _needed(maker, part, cap)
         if needed is None:
             unexplained.append(number)
         else:
             reserved |= needed
-    robbed = [number for number, helper in helper_of.items() if helper in reserved]
-    still, _ = guesses.with_help(np.array(robbed, np.int64), frozenset(reserved | helping))
+    robbed = np.unique([number for helper, number in helped_by.items() if helper in reserved])
+    still, _ = guesses.with_help(robbed.astype(np.int64), frozenset(reserved | set(helped_by)))
     return [*unexplained, *still.tolist()]
 
 
