@@ -12,9 +12,11 @@ import itertools
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +47,7 @@ _SMALL = Load(10, 1, 2, 0.0)
 
 @dataclass(frozen=True)
 class Cell:
-    """One process. `peak_mb`: resident, whole process, in 10^6 bytes."""
+    """One process. `peak_mb`: resident, whole process, in 10^6 bytes. `verdict`: "given up" beyond the limit."""
 
     seconds: float
     peak_mb: float
@@ -56,7 +58,7 @@ class Cell:
 def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="slotproof-bench-") as scratch:
-        started = _measure(_SMALL, Path(scratch), 5)
+        started = _measure(_SMALL, Path(scratch), 5, options.limit_s)
         print_line(f"start-up: {started.seconds:.2f} s, {started.peak_mb:.0f} MB\n")
         print_line(
             "| operations | slots | clients | unknown | seconds | ops/s | peak MB | verdict | not decided | target |"
@@ -66,7 +68,7 @@ def main() -> None:
             seconds: dict[int, float] = {}
             for ops in options.ops:
                 if slots * 10 <= ops:
-                    cell = _measure(Load(ops, slots, clients, unknown), Path(scratch), options.repeat)
+                    cell = _measure(Load(ops, slots, clients, unknown), Path(scratch), options.repeat, options.limit_s)
                     seconds[ops] = cell.seconds - started.seconds
                     print_line(_row(ops, slots, clients, unknown, cell))
             if set(_GROWTH) <= seconds.keys():
@@ -89,26 +91,33 @@ def _row(ops: int, slots: int, clients: int, unknown: float, cell: Cell) -> str:
     )
 
 
-def _measure(load: Load, scratch: Path, repeat: int) -> Cell:
+def _measure(load: Load, scratch: Path, repeat: int, limit_s: float) -> Cell:
     folder = scratch / "run"
     subprocess.run((sys.executable, "-m", "benchmarks.run_folders", *map(str, load), str(folder)), check=True)
     try:
-        return min((measure_command((*_COMMAND, str(folder))) for _ in range(repeat)), key=lambda cell: cell.seconds)
+        cells = (measure_command((*_COMMAND, str(folder)), limit_s) for _ in range(repeat))
+        return min(cells, key=lambda cell: cell.seconds)
     finally:
         subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
-def measure_command(command: Sequence[str]) -> Cell:
-    """Run it to its end; what it printed is JSON of `check-history`."""
+def measure_command(command: Sequence[str], limit_s: float) -> Cell:
+    """Run it to its end, or to the limit; what it printed is JSON of `check-history`."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    given_up = threading.Timer(limit_s, process.kill)
+    given_up.start()
     assert process.stdout is not None
     printed = process.stdout.read()
-    _, _, usage = os.wait4(process.pid, 0)
+    _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
+    given_up.cancel()
+    peak_mb = usage.ru_maxrss * 1024 / 1e6
+    if os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
+        return Cell(seconds, peak_mb, "given up", 0)
     answer = json.loads(printed)
     resources = {each["resource"] for each in answer["not_decided"] if each["resource"] not in ("ledger", "exercised")}
-    return Cell(seconds, usage.ru_maxrss * 1024 / 1e6, answer["verdict"], len(resources))
+    return Cell(seconds, peak_mb, answer["verdict"], len(resources))
 
 
 def _options() -> argparse.Namespace:
@@ -118,6 +127,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=_counts, default=CLIENTS)
     parser.add_argument("--unknown", type=_shares, default=UNKNOWN)
     parser.add_argument("--repeat", type=int, default=1, help="runs of each cell; the fastest counts")
+    parser.add_argument("--limit-s", type=float, default=300.0, help="a cell that takes longer is given up")
     return parser.parse_args()
 
 
