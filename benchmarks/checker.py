@@ -29,6 +29,7 @@ CLIENTS = (4, 16, 64, 256)
 UNKNOWN = (0.0, 0.01, 0.05)
 TARGETS = {10**6: (1.0, 250.0), 10**7: (10.0, 1100.0)}
 """Operations -> seconds and MB (10^6 bytes) that a cell may take."""
+LIMIT_S = 300.0
 _GROWTH = (10**5, 10**7)
 _COMMAND = (sys.executable, "-m", "slotproof.cli", "check-history", "--json")
 
@@ -101,7 +102,7 @@ def _measure(load: Load, scratch: Path, repeat: int, limit_s: float) -> Cell:
         subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
-def measure_command(command: Sequence[str], limit_s: float) -> Cell:
+def measure_command(command: Sequence[str], limit_s: float = LIMIT_S) -> Cell:
     """Run it to its end, or to the limit; what it printed is JSON of `check-history`."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -127,7 +128,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=_counts, default=CLIENTS)
     parser.add_argument("--unknown", type=_shares, default=UNKNOWN)
     parser.add_argument("--repeat", type=int, default=1, help="runs of each cell; the fastest counts")
-    parser.add_argument("--limit-s", type=float, default=300.0, help="a cell that takes longer is given up")
+    parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="a cell that takes longer is given up")
     return parser.parse_args()
 
 
