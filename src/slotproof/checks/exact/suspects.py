@@ -58,52 +58,79 @@ def suspects(
     for reader, holder in answers.inside:
         yield Suspects(maker.group([holder], [reader]), Decision(Answer.IMPOSSIBLE))
     if components is not None and guesses is not None and alone.size:
-        parts = _Parts(components, readers, answers.refused)
-        left = _unexplained(maker, parts, guesses, alone, cap)
+        hard = _Hard(maker, _Parts(components, readers, answers.refused), cap)
+        left = hard.unexplained(guesses, alone)
         for slot in dict.fromkeys(components.slot[left].tolist()):
-            of_slot = [parts.of(number) for number in alone[components.slot[alone] == slot].tolist()]
-            yield from _judge(maker, slot, of_slot, cap)
+            yield from hard.judged(slot, alone[components.slot[alone] == slot].tolist())
 
 
-def _unexplained(maker: _Maker, parts: _Parts, guesses: Guesses, alone: Ints, cap: int) -> list[int]:
-    """The components for which no explanation was found in which each wide booking helps one component at most.
+@dataclass(frozen=True)
+class _Hard:
+    """The components that no guess explains alone."""
 
-    Guesses give each a helper; who needs several, or a better search, is then served first.
-    """
-    hard = [number for number in alone.tolist() if not _is_easy(maker, parts.of(number), cap)]
-    left, helped_by = guesses.with_help(np.array(hard, np.int64), frozenset())
-    unexplained: list[int] = []
-    reserved: set[int] = set()
-    for number in left.tolist():
-        part = parts.of(number)
-        wide = [index for index in part.wide if index not in reserved]
-        part = replace(part, wide=sorted(wide, key=helped_by.__contains__))
-        needed = _needed(maker, part, cap)
-        if needed is None:
-            unexplained.append(number)
-        else:
-            reserved |= needed
-    robbed = np.unique([number for helper, number in helped_by.items() if helper in reserved])
-    still, _ = guesses.with_help(robbed.astype(np.int64), frozenset(reserved | set(helped_by)))
-    return [*unexplained, *still.tolist()]
+    maker: _Maker
+    parts: _Parts
+    cap: int
 
+    def unexplained(self, guesses: Guesses, alone: Ints) -> list[int]:
+        """Those for which no explanation was found in which each wide booking helps one component at most.
 
-def _is_easy(maker: _Maker, part: _Part, cap: int) -> bool:
-    not_held = [maker.reader(index) for index in part.refused]
-    return len(part.narrow) >= _CROWDED and is_easy(_component(maker, part), not_held, cap)
+        Guesses give each a helper; who needs several, or a better search, is then served first.
+        """
+        in_need = [number for number in alone.tolist() if not (self.parts.is_crowded(number) and self._is_easy(number))]
+        left, helped_by = guesses.with_help(np.array(in_need, np.int64), frozenset())
+        unexplained: list[int] = []
+        reserved: set[int] = set()
+        for number in left.tolist():
+            part = self.parts.of(number)
+            wide = [index for index in part.wide if index not in reserved]
+            needed = self._needed(replace(part, wide=sorted(wide, key=helped_by.__contains__)))
+            if needed is None:
+                unexplained.append(number)
+            else:
+                reserved |= needed
+        robbed = np.unique([number for helper, number in helped_by.items() if helper in reserved])
+        still, _ = guesses.with_help(robbed.astype(np.int64), frozenset(reserved | set(helped_by)))
+        return [*unexplained, *still.tolist()]
 
+    def judged(self, slot: int, numbers: Sequence[int]) -> Iterator[Suspects]:
+        """All such components of one slot: what cannot be, or is not decided."""
+        maker = self.maker
+        found = [(_component(maker, part), part) for part in map(self.parts.of, numbers)]
+        components = [component for component, _ in found]
+        part_of = {id(component): part for component, part in found}
+        bookings = dict.fromkeys(index for part in part_of.values() for index in part.inverted)
+        judged = judge_components(components, self._not_held(bookings), lambda: maker.whole(slot), self.cap)
+        for component, units in judged.impossible:
+            part = part_of[id(component)]
+            readers = [*part.readers, *self.parts.refused(part.inverted)]
+            group = maker.group([*part.forward, *part.inverted], readers)
+            yield Suspects(group, Decision(Answer.IMPOSSIBLE, units, component.units()))
+        if judged.rest is Answer.IMPOSSIBLE:
+            whole = maker.whole(slot)
+            assert whole is not None
+            yield Suspects(whole, Decision(Answer.IMPOSSIBLE))
+        elif judged.rest is Answer.TOO_MANY:
+            yield Suspects(maker.group(self.parts.of(numbers[0]).forward, []), Decision(Answer.TOO_MANY))
 
-def _needed(maker: _Maker, part: _Part, cap: int) -> set[int] | None:
-    """The wide bookings with which a search explains the component; None when it does not."""
-    component = _component(maker, part)
-    not_held = [maker.reader(index) for index in part.refused]
-    if search(component, (), not_held, cap) is Answer.POSSIBLE:
-        return set()
-    answer, chosen = with_help(component, not_held, cap)
-    if answer is not Answer.POSSIBLE:
-        return None
-    index_of = {maker.life(index).booking.id: index for index in part.wide}
-    return {index_of[life.booking.id] for life in chosen}
+    def _is_easy(self, number: int) -> bool:
+        part = self.parts.of(number)
+        return is_easy(_component(self.maker, part), self._not_held(part.narrow), self.cap)
+
+    def _needed(self, part: _Part) -> set[int] | None:
+        """The wide bookings with which a search explains the component; None when it does not."""
+        component = _component(self.maker, part)
+        not_held = self._not_held(part.inverted)
+        if search(component, (), not_held, self.cap) is Answer.POSSIBLE:
+            return set()
+        answer, chosen = with_help(component, not_held, self.cap)
+        if answer is not Answer.POSSIBLE:
+            return None
+        index_of = {self.maker.life(index).booking.id: index for index in part.wide}
+        return {index_of[life.booking.id] for life in chosen}
+
+    def _not_held(self, bookings: Iterable[int]) -> list[Reader]:
+        return [self.maker.reader(index) for index in self.parts.refused(bookings)]
 
 
 def _component(maker: _Maker, part: _Part) -> Component:
@@ -119,16 +146,18 @@ def _component(maker: _Maker, part: _Part) -> Component:
 
 @dataclass(frozen=True)
 class _Part:
-    """One component: indices of bookings and readers. `refused`: those that say of an inverted one: not held."""
+    """One component: indices of bookings and readers."""
 
-    slot: int
     has_left: bool
     has_right: bool
     forward: list[int]
     readers: list[int]
     narrow: list[int]
     wide: list[int]
-    refused: list[int]
+
+    @property
+    def inverted(self) -> list[int]:
+        return [*self.narrow, *self.wide]
 
 
 class _Parts:
@@ -136,6 +165,7 @@ class _Parts:
 
     def __init__(self, components: Components, readers: SlotReaders, refused: Ints) -> None:
         self._components = components
+        self._narrow_count = np.bincount(components.narrow[0], minlength=components.count)
         self._refused: dict[int, list[int]] = {}
         for booking, index in zip(readers.booking[refused].tolist(), refused.tolist(), strict=True):
             self._refused.setdefault(booking, []).append(index)
@@ -146,12 +176,18 @@ class _Parts:
             index[slice(*np.searchsorted(owner, [number, number + 1]))].tolist() for owner, index in self._pairs
         )
         components = self._components
-        wide = components.wide_of(number)
-        refused = [index for booking in (*narrow, *wide) for index in self._refused.get(booking, ())]
         return _Part(
-            int(components.slot[number]), bool(components.has_left[number]), bool(components.has_right[number]),
-            forward, readers, narrow, wide, refused,
+            bool(components.has_left[number]), bool(components.has_right[number]), forward, readers, narrow,
+            components.wide_of(number),
         )  # fmt: skip
+
+    def is_crowded(self, number: int) -> bool:
+        """Whether it has many inverted bookings of its own."""
+        return bool(self._narrow_count[number] >= _CROWDED)
+
+    def refused(self, bookings: Iterable[int]) -> list[int]:
+        """Readers that say of these inverted bookings that they were not held."""
+        return [index for booking in bookings for index in self._refused.get(booking, ())]
 
 
 def _in_order(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
@@ -168,28 +204,6 @@ def _concerned(answers: SlotAnswers, components: Components | None, alone: Ints)
         chosen = components.only(alone)
         found.update(chosen.forward[1].tolist(), chosen.narrow[1].tolist(), components.wide[2].tolist())
     return found
-
-
-def _judge(maker: _Maker, slot: int, indices: list[_Part], cap: int) -> Iterator[Suspects]:
-    components: list[Component] = []
-    index_of: dict[int, _Part] = {}
-    for each in indices:
-        component = _component(maker, each)
-        index_of[id(component)] = each
-        components.append(component)
-    not_held = [maker.reader(index) for index in dict.fromkeys(index for each in indices for index in each.refused)]
-    judged = judge_components(components, not_held, lambda: maker.whole(slot), cap)
-    for component, units in judged.impossible:
-        each = index_of[id(component)]
-        inside = [*each.forward, *each.narrow, *each.wide]
-        group = maker.group(inside, [*each.readers, *each.refused])
-        yield Suspects(group, Decision(Answer.IMPOSSIBLE, units, component.units()))
-    if judged.rest is Answer.IMPOSSIBLE:
-        whole = maker.whole(slot)
-        assert whole is not None
-        yield Suspects(whole, Decision(Answer.IMPOSSIBLE))
-    elif judged.rest is Answer.TOO_MANY:
-        yield Suspects(maker.group(indices[0].forward, []), Decision(Answer.TOO_MANY))
 
 
 class _Maker:
