@@ -17,7 +17,7 @@ from slotproof.checks.exact.settle import Settled, settle
 from slotproof.record.columns import columns_of
 from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
 
-HISTORIES = 1500
+HISTORIES = 500
 
 
 @pytest.mark.parametrize("has_ledger", [True, False])
