@@ -19,10 +19,10 @@ from slotproof.checks.exact.slot import Decision, decide_slot
 
 def decide_calendar(group: Group, cap: int = frontier.DEFAULT_CAP) -> Decision:
     """Exact, or TOO_MANY when the frontier would need more than `cap` configurations."""
-    certain, complete = _decide_bookings(group)
-    if certain is not None:
-        return Decision(Answer.IMPOSSIBLE, certain.units)
-    if complete and not group.readers:
+    decided = _decide_bookings(group)
+    if isinstance(decided, Failure):
+        return Decision(Answer.IMPOSSIBLE, decided.units)
+    if decided and not group.readers:
         return Decision(Answer.POSSIBLE)
     answer = frontier.decide(group, cap)
     if answer is not Answer.TOO_MANY:
@@ -31,8 +31,8 @@ def decide_calendar(group: Group, cap: int = frontier.DEFAULT_CAP) -> Decision:
     return Decision(answer) if failure is None else Decision(Answer.IMPOSSIBLE, failure.units)
 
 
-def _decide_bookings(group: Group) -> tuple[Failure | None, bool]:
-    """What bookings, cancels and moves alone say, and whether that is all that they can say."""
+def _decide_bookings(group: Group) -> Failure | bool:
+    """What cannot be by bookings, cancels and moves alone; else whether there is nothing more that they could say."""
     lives: list[Life] = []
     for booking in group.bookings:
         if booking.optional or booking.moves:
@@ -40,17 +40,17 @@ def _decide_bookings(group: Group) -> tuple[Failure | None, bool]:
         life = tighten(booking, ())
         for low, high in ((life.begin_low, life.begin_high), (life.end_low, life.end_high)):
             if low.at > high.at:
-                return Failure(low.all_units() | high.all_units()), False
+                return Failure(low.all_units() | high.all_units())
         lives.append(life)
     failure = decide_cores(lives, group.capacity)
     if failure is not None:
-        return failure, False
+        return failure
     if len(lives) == len(group.bookings):
-        return None, True
+        return True
     if group.capacity > 1:
-        return None, False
+        return False
     precedence = decide_moves(group.bookings)
-    return precedence.failure, precedence.complete and all(map(_rests_where_moved, group.bookings))
+    return precedence.failure or (precedence.complete and all(map(_rests_where_moved, group.bookings)))
 
 
 def _rests_where_moved(booking: Booking) -> bool:

@@ -120,10 +120,8 @@ def _unclear(history: HistoryColumns) -> str:
 
 
 def _widened(history: HistoryColumns, by_ns: int) -> HistoryColumns:
-    known = history.complete_ns < END_UNKNOWN
-    return replace(
-        history, invoke_ns=history.invoke_ns - by_ns, complete_ns=history.complete_ns + np.where(known, by_ns, 0)
-    )
+    complete_ns = np.minimum(history.complete_ns + by_ns, END_UNKNOWN)
+    return replace(history, invoke_ns=history.invoke_ns - by_ns, complete_ns=complete_ns)
 
 
 def _decisions(

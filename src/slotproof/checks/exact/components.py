@@ -29,8 +29,7 @@ from slotproof.checks.exact.greedy import (
 from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader, Unit
 
 _A_FEW = (1, 2, 3, 5, 8)
-_HELPERS = 60
-"""So many wide bookings are tried alone for one component before the whole slot is searched."""
+"""So many wide bookings are tried together before all of them."""
 
 
 @dataclass
@@ -68,7 +67,7 @@ def decide_components(slot: Slot, constraints: Constraints, cap: int) -> Answere
     """Exact, or TOO_MANY when a component, or the whole slot where nothing smaller decides, is beyond the cap."""
     refused = _undecided_refusals(slot)
     judged = judge_components(
-        _components(slot, constraints), refused, lambda: _whole(slot, constraints, refused), cap, stop_at_first=True
+        components_of(slot, constraints), refused, lambda: _whole(slot, constraints, refused), cap, stop_at_first=True
     )
     for component, units in judged.impossible:
         return Answered(Answer.IMPOSSIBLE, units, component.units())
@@ -83,12 +82,12 @@ def judge_components(
     *,
     stop_at_first: bool = False,
 ) -> Judged:
-    """Each component alone, then all that need a wide booking's help together.
+    """Each component alone, then the whole slot where several need a wide booking's help.
 
     `refused`: replies "not held" about inverted bookings. `whole`: the slot, for what no component decides alone; None
     when it is too large to be searched.
     """
-    in_need: list[Component] = []
+    in_need = 0
     judged = Judged([], Answer.POSSIBLE)
     too_many = False
     for component in components:
@@ -101,13 +100,13 @@ def judge_components(
         if answer is Answer.IMPOSSIBLE and component.wide:
             answer, _ = with_help(component, refused, cap)
             if answer is Answer.POSSIBLE:
-                in_need.append(component)
+                in_need += 1
         if answer is Answer.IMPOSSIBLE:
             judged.impossible.append((component, failure.units))
             if stop_at_first:
                 return judged
         too_many = too_many or answer is Answer.TOO_MANY
-    if judged.impossible or (not too_many and _matched(in_need, refused, cap)):
+    if judged.impossible or (not too_many and in_need <= 1):
         return judged
     group = whole()
     judged.rest = Answer.TOO_MANY if group is None else frontier.decide(group, cap)
@@ -121,7 +120,8 @@ def _undecided_refusals(slot: Slot) -> list[Reader]:
     return [reader for reader in of_id if inverted[str(reader.id)].may_span(reader.since, reader.until)]
 
 
-def _components(slot: Slot, constraints: Constraints) -> Iterator[Component]:
+def components_of(slot: Slot, constraints: Constraints) -> Iterator[Component]:
+    """All gaps of the slot, tied ones together."""
     begins = [life.begin_high.at for life in slot.forward]
     ends = [life.end_low.at for life in slot.forward]
     reaches = [_reach(life, begins, ends) for life in slot.inverted]
@@ -291,38 +291,3 @@ def _whole(slot: Slot, constraints: Constraints, refused: Iterable[Reader]) -> G
     readers = [*_readers(constraints, 0, len(slot.forward)), *(reader for reader in refused if reader.id in inverted)]
     bookings = tuple(_certain(life) for life in (*slot.forward, *slot.inverted))
     return Group("", bookings, tuple(smallest(readers)))
-
-
-def _matched(in_need: Sequence[Component], refused: Sequence[Reader], cap: int) -> bool:
-    """Whether each component in need has a wide booking of its own that helps it."""
-    if len(in_need) <= 1:
-        return True
-    helpers = [[life.booking.id for life in _helpers(component, refused, cap)] for component in in_need]
-    taken: dict[str, int] = {}
-
-    def give(index: int, tried: set[str]) -> bool:
-        for helper in helpers[index]:
-            if helper not in tried:
-                tried.add(helper)
-                if helper not in taken or give(taken[helper], tried):
-                    taken[helper] = index
-                    return True
-        return False
-
-    return all(give(index, set()) for index in range(len(in_need)))
-
-
-def _helpers(component: Component, refused: Sequence[Reader], cap: int) -> Iterator[Life]:
-    """Wide bookings that suffice alone. Those that look alike inside the component answer alike."""
-    named = {reader.id for reader in refused}
-    known: dict[tuple[int, int, int, int], bool] = {}
-    for life in component.wide[:_HELPERS]:
-        seen = _look(component, life)
-        if seen not in known or life.booking.id in named:
-            helps = search(component, [life], refused, cap) is Answer.POSSIBLE
-            if life.booking.id not in named:
-                known[seen] = helps
-        else:
-            helps = known[seen]
-        if helps:
-            yield life

@@ -54,13 +54,13 @@ def _crowd(forward: Sequence[Life], capacity: int) -> frozenset[Unit] | None:
 
 
 def deepest(lives: Sequence[Life], span: Range) -> list[Life]:
-    """The largest set of lives that hold one point of the range."""
+    """The largest set of lives that hold one point of the range, which some of them do."""
     inside = [life for life in lives if overlap(life.booking.range, span)]
     points = {max(life.booking.range[0], span[0]) for life in inside}
     crowds = [
         [life for life in inside if life.booking.range[0] <= point < life.booking.range[1]] for point in sorted(points)
     ]
-    return max(crowds, key=len, default=[])
+    return max(crowds, key=len)
 
 
 def _squeezed(forward: Sequence[Life], inverted: Iterable[Life], capacity: int) -> frozenset[Unit] | None:

@@ -1,0 +1,155 @@
+"""The greedy over all slots at once finds what the plain one finds slot by slot, and hands over the same components."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from tests.slotproof.checks.exact.generate import SLOT, generate, spoil
+from tests.slotproof.checks.exact.reference import groups_of, resolve
+from tests.slotproof.checks.exact.traffic import Load, true_history
+
+from slotproof.checks.exact.components import Component, components_of, smallest
+from slotproof.checks.exact.greedy import Failure, decide_forward, make_slot, place
+from slotproof.checks.exact.model import BEFORE, BEYOND, Claim, Group, Reader
+from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
+from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders, decide_slots
+
+_CODES = {Claim.FREE: FREE, Claim.HELD: HELD, Claim.HELD_BY: HELD_BY, Claim.NOT_HELD: NOT_HELD}
+
+
+class Shown(NamedTuple):
+    """A component in words that both ways have."""
+
+    has_left: bool
+    has_right: bool
+    forward: tuple[str, ...]
+    narrow: frozenset[str]
+    wide: frozenset[str]
+    readers: frozenset[tuple[Claim, int, int]]
+
+
+def test_both_ways_find_the_same() -> None:
+    seen: Counter[str] = Counter()
+    for groups in in_batches(slots_of(range(1500))):
+        arrays = Arrays(groups)
+        answers = decide_slots(len(groups), arrays.bookings, arrays.readers)
+        shown = arrays.shown(answers)
+        for number, group in enumerate(groups):
+            wrong = arrays.is_wrong(answers, number)
+            found = shown.get(number, [])
+            slot = make_slot(group.bookings, group.readers)
+            if isinstance(slot, Failure):
+                assert wrong, group
+                seen["sold twice or contradicting"] += 1
+                continue
+            placed = place(slot)
+            if isinstance(placed, Failure):
+                assert wrong, group
+                seen["certainly wrong"] += 1
+                continue
+            assert not wrong, group
+            assert bool(found) is (decide_forward(slot) is not None), group
+            plain = components_of(slot, placed)
+            failing = [show(component) for component in plain if decide_forward(component.slot) is not None]
+            assert set(failing) <= set(found) <= {show(component) for component in components_of(slot, placed)}, group
+            seen.update(["possible" if not found else "failing"])
+            seen.update({"narrow": any(each.narrow for each in found), "wide": any(each.wide for each in found)})
+    assert min(seen.values()) >= 20, seen
+
+
+def slots_of(seeds: Iterable[int]) -> Iterable[Group]:
+    for seed in seeds:
+        rng = random.Random(f"slots-{seed}")
+        if seed % 3:
+            history = generate(rng, SLOT)
+        else:
+            load = Load(ops=rng.randint(16, 60), clients=rng.randint(2, 6), unknown=rng.choice((0.0, 0.2, 0.5)))
+            ticks = 100 * load.ops // load.clients
+            history = spoil(rng, spoil(rng, true_history(rng, load), ticks), ticks)
+        for resolved in resolve(history):
+            for group in groups_of(resolved, 1, with_readers=True):
+                if group.bookings:
+                    yield group
+
+
+def in_batches(groups: Iterable[Group]) -> Iterable[Sequence[Group]]:
+    left = iter(groups)
+    while batch := list(islice(left, 7)):
+        yield batch
+
+
+def show(component: Component) -> Shown:
+    slot = component.slot
+    forward = [life.booking.id for life in slot.forward]
+    return Shown(
+        has_left=component.low > BEFORE,
+        has_right=component.high < BEYOND,
+        forward=tuple(forward),
+        narrow=frozenset(life.booking.id for life in slot.inverted),
+        wide=frozenset(life.booking.id for life in component.wide),
+        readers=frozenset((reader.claim, reader.since, reader.until) for reader in smallest(component.readers)),
+    )
+
+
+class Arrays:
+    """Groups as the columns of as many slots."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._bookings = [(number, booking) for number, group in enumerate(groups) for booking in group.bookings]
+        index = {(number, booking.id): at for at, (number, booking) in enumerate(self._bookings)}
+        self._readers = [
+            (number, reader)
+            for number, group in enumerate(groups)
+            for reader in group.readers
+            if reader.claim not in (Claim.HELD_BY, Claim.NOT_HELD) or (number, reader.id) in index
+        ]
+        self.bookings = SlotBookings(
+            np.array([number for number, _ in self._bookings], np.int32),
+            *(
+                np.array([getattr(booking, name) for _, booking in self._bookings], np.int64)
+                for name in ("begin_since", "begin_until", "end_since", "end_until")
+            ),
+        )
+        self.readers = SlotReaders(
+            np.array([_CODES[reader.claim] for _, reader in self._readers], np.int8),
+            np.array([number for number, _ in self._readers], np.int32),
+            np.array([index.get((number, str(reader.id)), -1) for number, reader in self._readers], np.int32),
+            np.array([reader.since for _, reader in self._readers], np.int64),
+            np.array([reader.until for _, reader in self._readers], np.int64),
+        )
+
+    def is_wrong(self, answers: SlotAnswers, number: int) -> bool:
+        """Whether something in the slot is certainly wrong."""
+        wrong = [*answers.contradictions.tolist(), *(one for one, _ in (*answers.overlapping, *answers.squeezed))]
+        slots = {self._bookings[index][0] for index in wrong}
+        return number in slots | {self._readers[reader][0] for reader, _ in answers.inside}
+
+    def shown(self, answers: SlotAnswers) -> dict[int, list[Shown]]:
+        found: dict[int, list[Shown]] = {}
+        components = answers.components
+        for number in range(0 if components is None else components.count):
+            assert components is not None
+            forward, narrow, readers = (
+                index[owner == number].tolist()
+                for owner, index in (components.forward, components.narrow, components.readers)
+            )
+            found.setdefault(int(components.slot[number]), []).append(
+                Shown(
+                    has_left=bool(components.has_left[number]),
+                    has_right=bool(components.has_right[number]),
+                    forward=tuple(self._bookings[index][1].id for index in forward),
+                    narrow=frozenset(self._bookings[index][1].id for index in narrow),
+                    wide=frozenset(self._bookings[index][1].id for index in components.wide_of(number)),
+                    readers=frozenset(map(self._told, readers)),
+                )
+            )
+        return found
+
+    def _told(self, index: int) -> tuple[Claim, int, int]:
+        reader: Reader = self._readers[index][1]
+        return reader.claim, reader.since, reader.until
