@@ -135,23 +135,14 @@ class _Slots:
         if len(self._be) < 2:
             return []
         latest = np.maximum.accumulate(self._cs)
-        begins_inside = np.flatnonzero(latest[:-1] > self._be[1:]) + 1
-        pairs = []
-        for at in begins_inside.tolist() if with_pairs else ():
-            first = int(self._starts[self._slot[at]])
-            if first == at:
-                continue
-            holder = first + int(np.argmax(self._cs[first:at])) if at - first < 64 else self._holder(first, at)
-            pairs.append((int(self._order[holder]), int(self._order[at])))
+        begins_inside = (
+            np.flatnonzero(latest[:-1] > self._be[1:]) + 1
+        )  # never across slots: keys of a later one are later
         self._bad[self._slot[begins_inside]] = True
-        return pairs
-
-    def _holder(self, first: int, at: int) -> int:
-        """The one before `at` that holds longest; looked for backwards, since it is near."""
-        step = at - 1
-        while step > first and self._cs[step] <= self._be[at]:
-            step -= 1
-        return step
+        if not (begins_inside.size and with_pairs):
+            return []
+        holder = np.maximum.accumulate(np.where(self._cs == latest, np.arange(len(latest)), 0))[begins_inside - 1]
+        return list(zip(self._order[holder].tolist(), self._order[begins_inside].tolist(), strict=True))
 
     def _make_gaps(self) -> None:
         """The gap before forward booking j is j + slot; the last one of each slot is open."""

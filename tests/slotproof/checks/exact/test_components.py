@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement
 import pytest
 from tests.slotproof.checks.exact.reference import groups_of, resolve
 
+from slotproof.checks.base import FindingKind
 from slotproof.checks.exact import Verdict, check_history
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.slot import decide_slot
@@ -16,58 +17,75 @@ from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestR
 STEP = 100
 
 
-def history(refusals: Sequence[int], lost_from: Sequence[int]) -> History:
+def history(refusals: Sequence[int], lost_from: Sequence[int], *, before: int = 0, between: str = "free") -> History:
     """Bookings that were made and cancelled one after the other, with gaps between them. In each gap somebody was
-    refused so many times, though nothing was held there for certain, and the slot was seen free between two refusals.
-    `lost_from`: the gap from which on each of the bookings may have been held whose replies were lost and which the
-    service withdrew at some time."""
+    refused so many times, though nothing was held there for certain. `lost_from`: the gap from which on each of the
+    bookings may have been held whose replies were lost and which the service withdrew at some time. `before`: as many
+    refusals before the first booking. `between`: after each refusal the slot was seen free, or callers were told that
+    none of the lost bookings was held ("not held")."""
     numbers = iter(range(1, 1000))
-    ops = list(_known(refusals, numbers))
+    ops = list(_known(refusals, before, numbers))
     rows = [RestRow("s", f"k{place}", RestState.CANCELLED) for place in range(len(refusals) + 1)]
     for place, first in enumerate(lost_from):
-        ops.append(HistoryOp(next(numbers), Function.BOOK, Reply.INFO, first * STEP + 41, None, "s", f"lost{place}"))
+        since = first * STEP + 41
+        ops.append(HistoryOp(next(numbers), Function.BOOK, Reply.INFO, since, None, "s", f"lost{place}"))
         rows.append(RestRow("s", f"lost{place}", RestState.CANCELLED))
+    told = [op for op in ops if op.outcome is Reply.FREE] if between == "not held" else []
+    for op in told:
+        ops.remove(op)
+        for place in range(len(lost_from)):
+            name, done = f"lost{place}", op.complete_ns
+            ops.append(HistoryOp(next(numbers), Function.CANCEL, Reply.NOT_HELD, op.invoke_ns, done, "s", name))
     return History(tuple(ops), tuple(rows))
 
 
-def _known(refusals: Sequence[int], numbers: Iterator[int]) -> Iterator[HistoryOp]:
+def _known(refusals: Sequence[int], before: int, numbers: Iterator[int]) -> Iterator[HistoryOp]:
+    yield from _refused(-STEP, before, numbers)
     for place in range(len(refusals) + 1):
         at = place * STEP
         yield HistoryOp(next(numbers), Function.BOOK, Reply.OK, at, at + 10, "s", f"k{place}")
         yield HistoryOp(next(numbers), Function.CANCEL, Reply.OK, at + 30, at + 40, "s", f"k{place}")
-        for time in range(refusals[place] if place < len(refusals) else 0):
-            since = at + 50 + 10 * time
-            name = f"refused{place}-{time}"
-            yield HistoryOp(next(numbers), Function.BOOK, Reply.CONFLICT, since, since + 3, "s", name)
-            yield HistoryOp(next(numbers), Function.FREE, Reply.FREE, since + 5, since + 7, "s")
+        yield from _refused(at, refusals[place] if place < len(refusals) else 0, numbers)
 
 
-def explained(refusals: Sequence[int], lost_from: Sequence[int]) -> bool:
-    """Each lost booking held once, before one read that saw the slot free: enough must have come in time."""
+def _refused(at: int, times: int, numbers: Iterator[int]) -> Iterator[HistoryOp]:
+    for time in range(times):
+        number, since = next(numbers), at + 50 + 10 * time
+        yield HistoryOp(number, Function.BOOK, Reply.CONFLICT, since, since + 3, "s", f"refused{number}")
+        yield HistoryOp(next(numbers), Function.FREE, Reply.FREE, since + 5, since + 7, "s")
+
+
+def explained(refusals: Sequence[int], lost_from: Sequence[int], before: int = 0) -> bool:
+    """Each lost booking held once, between two replies that say it was not: enough must have come in time."""
+    needed = {-1: before, **dict(enumerate(refusals))}
     return all(
-        sum(first <= gap for first in lost_from) >= sum(refusals[: gap + 1])
-        for gap in range(len(refusals))
-        if refusals[gap]
+        sum(first <= gap for first in lost_from) >= sum(needed[each] for each in range(-1, gap + 1))
+        for gap, count in needed.items()
+        if count
     )
 
 
 CASES = [
-    (refusals, lost_from)
+    (refusals, lost_from, before)
     for refusals in [(1,), (1, 1), (1, 1, 1), (2,), (3,), (2, 1), (1, 2), (2, 0, 2)]
-    for count in range(sum(refusals) + 1)
-    for lost_from in combinations_with_replacement(range(len(refusals)), count)
+    for before in (0, 1)[: 3 - len(refusals)]
+    for count in range(sum(refusals) + before + 1)
+    for lost_from in combinations_with_replacement(range(-before, len(refusals)), count)
 ]
 
 
-@pytest.mark.parametrize(("refusals", "lost_from"), CASES)
-def test_each_lost_booking_explains_one_refusal(refusals: tuple[int, ...], lost_from: tuple[int, ...]) -> None:
-    wanted = history(refusals, lost_from)
+@pytest.mark.parametrize("between", ["free", "not held"])
+@pytest.mark.parametrize(("refusals", "lost_from", "before"), CASES)
+def test_each_lost_booking_explains_one_refusal(
+    refusals: tuple[int, ...], lost_from: tuple[int, ...], before: int, between: str
+) -> None:
+    wanted = history(refusals, lost_from, before=before, between=between)
     result = check_history(wanted)
-    assert (not result.findings) is explained(refusals, lost_from), result
+    assert (not result.findings) is explained(refusals, lost_from, before), result
     for resolved in resolve(wanted):
         for group in groups_of(resolved, 1, with_readers=True):
             possible = decide_slot(group).answer is Answer.POSSIBLE
-            assert possible is explained(refusals, lost_from)
+            assert possible is explained(refusals, lost_from, before)
 
 
 def test_many_gaps_and_as_many_lost_bookings() -> None:
@@ -89,3 +107,33 @@ def test_who_needs_three_lost_bookings_gets_them_before_those_that_need_one() ->
     assert check_history(history([1] * 12 + [3], [0] * 15), cap=20).verdict is Verdict.PASS
     (finding,) = check_history(history([1] * 4 + [3], [0] * 6)).findings
     assert len(finding.bookings) > 6
+
+
+def test_what_cannot_be_is_told_once_beside_gaps_that_need_help() -> None:
+    (finding,) = check_history(history([1, 1, 1], [1, 1])).findings
+    assert finding.kind is FindingKind.FALSE_REFUSAL
+    refused = [op.op for op in history([1, 1, 1], []).ops if op.outcome is Reply.CONFLICT]
+    assert set(refused) & set(finding.ops) == {refused[0]}, "the one that no booking can have been in time for"
+
+
+def test_a_lost_booking_is_where_it_was_seen() -> None:
+    """It was seen in the gap, and gone; a later refusal in the same gap has nothing left to explain it."""
+    known = [*history([0], [0]).ops]
+    seen = HistoryOp(900, Function.FREE, Reply.BUSY, 58, 62, "s", "lost0")
+    free = HistoryOp(901, Function.FREE, Reply.FREE, 70, 72, "s")
+    refused = HistoryOp(902, Function.BOOK, Reply.CONFLICT, 80, 83, "s", "refused")
+    cancelled = HistoryOp(903, Function.CANCEL, Reply.OK, 42, 90, "s", "lost0")
+    rows = history([0], [0]).ledger
+    for more in ((), (cancelled,)):
+        assert not check_history(History((*known, *more, seen, refused), rows)).findings
+        assert not check_history(History((*known, *more, free, refused), rows)).findings
+        assert check_history(History((*known, *more, seen, free, refused), rows)).findings
+
+
+def test_a_slot_beyond_the_cap_is_not_decided_by_name() -> None:
+    result = check_history(history([3, 3], [0] * 5), cap=1)
+    assert result.verdict is Verdict.NOT_DECIDED
+    assert [(each.resource, each.reason) for each in result.not_decided] == [
+        ("s", "more than 1 states are possible at once")
+    ]
+    assert check_history(history([3, 3], [0] * 5)).verdict is Verdict.VIOLATION
