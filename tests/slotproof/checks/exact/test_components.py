@@ -131,9 +131,15 @@ def test_a_lost_booking_is_where_it_was_seen() -> None:
 
 
 def test_a_slot_beyond_the_cap_is_not_decided_by_name() -> None:
+    assert check_history(history([3], [0] * 2), cap=1).verdict is Verdict.NOT_DECIDED
     result = check_history(history([3, 3], [0] * 5), cap=1)
     assert result.verdict is Verdict.NOT_DECIDED
     assert [(each.resource, each.reason) for each in result.not_decided] == [
         ("s", "more than 1 states are possible at once")
     ]
     assert check_history(history([3, 3], [0] * 5)).verdict is Verdict.VIOLATION
+
+
+def test_what_one_part_needs_no_other_gets() -> None:
+    assert not check_history(history([3, 3, 3], [0] * 9)).findings
+    assert check_history(history([3, 3, 3], [0] * 8)).findings

@@ -15,7 +15,7 @@ from tests.slotproof.checks.exact.traffic import Load, true_history
 
 from slotproof.checks.exact.components import Component, components_of, smallest
 from slotproof.checks.exact.greedy import Failure, decide_forward, make_slot, place
-from slotproof.checks.exact.model import BEFORE, BEYOND, Claim, Group, Reader
+from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader
 from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
 from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders, decide_slots
 
@@ -39,6 +39,8 @@ def test_both_ways_find_the_same() -> None:
         arrays = Arrays(groups)
         answers = decide_slots(len(groups), arrays.bookings, arrays.readers)
         shown = arrays.shown(answers)
+        for pair in answers.overlapping:
+            assert isinstance(make_slot(*arrays.named(pair)), Failure), pair
         for number, group in enumerate(groups):
             wrong = arrays.is_wrong(answers, number)
             found = shown.get(number, [])
@@ -129,6 +131,16 @@ class Arrays:
         slots = {self._bookings[index][0] for index in wrong}
         return number in slots | {self._readers[reader][0] for reader, _ in answers.inside}
 
+    def named(self, pair: tuple[int, int]) -> tuple[list[Booking], list[Reader]]:
+        """Two bookings, and the readers that saw one of them."""
+        bookings = [self._bookings[index] for index in pair]
+        readers = [
+            reader
+            for number, reader in self._readers
+            if reader.claim is Claim.HELD_BY and (number, reader.id) in {(slot, each.id) for slot, each in bookings}
+        ]
+        return [booking for _, booking in bookings], readers
+
     def shown(self, answers: SlotAnswers) -> dict[int, list[Shown]]:
         found: dict[int, list[Shown]] = {}
         components = answers.components
@@ -153,3 +165,14 @@ class Arrays:
     def _told(self, index: int) -> tuple[Claim, int, int]:
         reader: Reader = self._readers[index][1]
         return reader.claim, reader.since, reader.until
+
+
+def test_an_overlap_names_the_one_that_holds_longest() -> None:
+    long = Booking("long", WHOLE, 0, 5, 100, 110, (1,), (2,))
+    short = Booking("short", WHOLE, 6, 10, 12, 14, (3,), (4,))
+    late = Booking("late", WHOLE, 15, 20, NEVER, NEVER, (5,), ())
+    for others in ([], [Group("r", (long,), ())]):
+        arrays = Arrays([*others, Group("s", (long, short, late), ())])
+        pairs = decide_slots(1 + len(others), arrays.bookings, arrays.readers).overlapping
+        first = len(others)
+        assert pairs == [(first, first + 1), (first, first + 2)]
