@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, Booking, Claim, Reader, Role, Unit
+from slotproof.checks.exact.model import BEFORE, BEYOND, Booking, Claim, Reader, Role, Unit
 
 
 class Bound(NamedTuple):
@@ -241,11 +241,9 @@ def _sweep(forward: Sequence[Life], constraints: Constraints) -> Failure | None:
 
 
 def _latest_end(forward: Sequence[Life], gap: int, begun: Bound, constraints: Constraints) -> Bound:
+    """It may be later than the next begin can be: what is refused in the gap between was refused before that."""
     life = forward[gap]
     latest = life.end_high
-    following = forward[gap + 1].begin_high if gap + 1 < len(forward) else Bound(NEVER, ())
-    if following.at < latest.at:
-        latest = following
     for free in constraints.last_end.get(gap + 1, ()):
         if free.until < latest.at:
             latest = Bound(free.until, free.units + life.end_low.units)
