@@ -45,12 +45,13 @@ class SlotReaders:
 class SlotAnswers:
     """What cannot be, and what only a search can tell.
 
-    `contradictions`: bookings whose own bounds exclude each other. `overlapping`: pairs whose cores overlap.
-    `inside`: (reader, booking): called free inside a core. `squeezed`: (inverted booking, booking): no room beside it.
-    `refused`: readers of inverted bookings ("not held") that are not certainly right. `failures`: how many
-    things in each slot cannot be, as far as the greedy sees. `bookings`: with tightened bounds.
+    `bookings`: with tightened bounds. `contradictions`: bookings whose own bounds exclude each other. `overlapping`:
+    pairs whose cores overlap. `inside`: (reader, booking): called free inside a core. `squeezed`: (inverted booking,
+    booking): no room beside it. `refused`: readers of inverted bookings ("not held") that are not certainly right.
+    `failures`: how many things in each slot cannot be, as far as the greedy sees.
     """
 
+    bookings: SlotBookings
     contradictions: Ints
     overlapping: list[tuple[int, int]]
     inside: list[tuple[int, int]]
@@ -58,7 +59,6 @@ class SlotAnswers:
     components: Components | None = None
     refused: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     failures: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    bookings: SlotBookings | None = None
 
 
 def tightened(bookings: SlotBookings, readers: SlotReaders) -> SlotBookings:
@@ -110,7 +110,7 @@ class _Slots:
 
     def run(self, *, with_components: bool) -> SlotAnswers:
         overlapping = self._overlapping(with_pairs=with_components)
-        answers = SlotAnswers(self._contradictions, overlapping, [], [])
+        answers = SlotAnswers(self._bookings, self._contradictions, overlapping, [], [])
         self._make_gaps()
         conditions = _Conditions()
         frees = np.flatnonzero(self._readers.claim == FREE)
@@ -127,7 +127,6 @@ class _Slots:
         wrong += [self._bookings.slot[booking] for booking, _ in answers.squeezed]
         failing = np.concatenate([self._gap_slot[failed], np.array(wrong, np.int64)])
         answers.failures = np.bincount(failing, minlength=self._slots) + self._bad * len(failed)
-        answers.bookings = self._bookings
         return answers
 
     def _overlapping(self, *, with_pairs: bool) -> list[tuple[int, int]]:

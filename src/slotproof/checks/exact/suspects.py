@@ -43,12 +43,8 @@ def suspects(
 ) -> Iterator[Suspects]:
     """`codes`: booking code of each index in `bookings`; `chosen`: index into the settled readers of each reader."""
     maker = _Maker(settled, bookings, readers, codes, chosen)
-    components, guesses = answers.components, None
-    alone = np.zeros(0, np.int64)
-    if components is not None and answers.bookings is not None:
-        guesses = Guesses(components, answers.bookings, readers, answers.refused)
-        alone = guesses.alone()
-    maker.prepare(_concerned(answers, components, alone))
+    hard = None if answers.components is None else _Hard.of(maker, answers.components, answers, readers, cap)
+    maker.prepare(_concerned(answers, hard))
     for index in answers.contradictions.tolist():
         yield Suspects(maker.group([index], []), Decision(Answer.IMPOSSIBLE))
     for pair in answers.overlapping:
@@ -57,28 +53,37 @@ def suspects(
         yield Suspects(maker.group(pair, []), Decision(Answer.IMPOSSIBLE))
     for reader, holder in answers.inside:
         yield Suspects(maker.group([holder], [reader]), Decision(Answer.IMPOSSIBLE))
-    if components is not None and guesses is not None and alone.size:
-        hard = _Hard(maker, _Parts(components, readers, answers.refused), cap)
-        left = hard.unexplained(guesses, alone)
-        for slot in dict.fromkeys(components.slot[left].tolist()):
-            yield from hard.judged(slot, alone[components.slot[alone] == slot].tolist())
+    if hard is not None and hard.numbers.size:
+        for slot in dict.fromkeys(hard.components.slot[hard.unexplained()].tolist()):
+            yield from hard.judged(slot)
 
 
 @dataclass(frozen=True)
 class _Hard:
-    """The components that no guess explains alone."""
+    """The components that no guess explains alone: `numbers`."""
 
     maker: _Maker
+    components: Components
+    guesses: Guesses
     parts: _Parts
+    numbers: Ints
     cap: int
 
-    def unexplained(self, guesses: Guesses, alone: Ints) -> list[int]:
+    @classmethod
+    def of(cls, maker: _Maker, components: Components, answers: SlotAnswers, readers: SlotReaders, cap: int) -> _Hard:
+        guesses = Guesses(components, answers.bookings, readers, answers.refused)
+        parts = _Parts(components, readers, answers.refused)
+        return cls(maker, components, guesses, parts, guesses.alone(), cap)
+
+    def unexplained(self) -> list[int]:
         """Those for which no explanation was found in which each wide booking helps one component at most.
 
         Guesses give each a helper; who needs several, or a better search, is then served first.
         """
-        in_need = [number for number in alone.tolist() if not (self.parts.is_crowded(number) and self._is_easy(number))]
-        left, helped_by = guesses.with_help(np.array(in_need, np.int64), frozenset())
+        in_need = [
+            number for number in self.numbers.tolist() if not (self.parts.is_crowded(number) and self._is_easy(number))
+        ]
+        left, helped_by = self.guesses.with_help(np.array(in_need, np.int64), frozenset())
         unexplained: list[int] = []
         reserved: set[int] = set()
         for number in left.tolist():
@@ -90,12 +95,13 @@ class _Hard:
             else:
                 reserved |= needed
         robbed = np.unique([number for helper, number in helped_by.items() if helper in reserved])
-        still, _ = guesses.with_help(robbed.astype(np.int64), frozenset(reserved | set(helped_by)))
+        still, _ = self.guesses.with_help(robbed.astype(np.int64), frozenset(reserved | set(helped_by)))
         return [*unexplained, *still.tolist()]
 
-    def judged(self, slot: int, numbers: Sequence[int]) -> Iterator[Suspects]:
+    def judged(self, slot: int) -> Iterator[Suspects]:
         """All such components of one slot: what cannot be, or is not decided."""
         maker = self.maker
+        numbers = self.numbers[self.components.slot[self.numbers] == slot].tolist()
         found = [(_component(maker, part), part) for part in map(self.parts.of, numbers)]
         components = [component for component, _ in found]
         part_of = {id(component): part for component, part in found}
@@ -114,6 +120,9 @@ class _Hard:
             yield Suspects(maker.group(self.parts.of(numbers[0]).forward, []), Decision(Answer.TOO_MANY))
 
     def _is_easy(self, number: int) -> bool:
+        """Whether a quick look explains it, tried only where it has many inverted bookings of its own."""
+        if not self.parts.is_crowded(number):
+            return False
         part = self.parts.of(number)
         return is_easy(_component(self.maker, part), self._not_held(part.narrow), self.cap)
 
@@ -195,14 +204,14 @@ def _in_order(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
     return pair[0][order], pair[1][order]
 
 
-def _concerned(answers: SlotAnswers, components: Components | None, alone: Ints) -> set[int]:
+def _concerned(answers: SlotAnswers, hard: _Hard | None) -> set[int]:
     found = set(answers.contradictions.tolist())
     for pair in (*answers.overlapping, *answers.squeezed):
         found.update(pair)
     found.update(holder for _, holder in answers.inside)
-    if components is not None and alone.size:
-        chosen = components.only(alone)
-        found.update(chosen.forward[1].tolist(), chosen.narrow[1].tolist(), components.wide[2].tolist())
+    if hard is not None and hard.numbers.size:
+        chosen = hard.components.only(hard.numbers)
+        found.update(chosen.forward[1].tolist(), chosen.narrow[1].tolist(), chosen.wide[2].tolist())
     return found
 
 
