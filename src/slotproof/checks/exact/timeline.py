@@ -13,7 +13,7 @@ _LARGEST = 2**62
 
 
 class Timeline:
-    """Keys in order of slot, then time. Inside a slot: 0 is before everything, `end_unknown` < `never` < `beyond`.
+    """Keys in order of slot, then time. Inside a slot 0 is before everything, and `beyond` the largest.
 
     Where slots x span of time would not fit into 62 bits, times are replaced by their ranks: only order counts.
     """
@@ -26,10 +26,8 @@ class Timeline:
         if (length + 4) * (slots + 1) >= _LARGEST:
             self._ranks = np.unique(np.concatenate([_only_times(each) for each in times]))
             length = len(self._ranks) + 2
-        self._length = length
         self.span = length + 4
-        self.end_unknown = length + 1
-        self.never = length + 2
+        self._end_unknown = length + 1
         self.beyond = length + 3
 
     def keys(self, slot: Numbers, times: Ints) -> Ints:
@@ -40,7 +38,7 @@ class Timeline:
             keys = times - (self._first - 2)
         late = times >= END_UNKNOWN
         if late.any():
-            keys[late] = times[late] - END_UNKNOWN + self.end_unknown
+            keys[late] = times[late] - END_UNKNOWN + self._end_unknown
         keys[times <= BEFORE] = 0
         keys += slot.astype(np.int64) * self.span
         return keys
