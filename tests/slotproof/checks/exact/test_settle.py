@@ -88,3 +88,35 @@ def test_attempts_of_one_request_are_one_booking() -> None:
     (booking,) = settle(columns_of(history)).bookings([0]).values()
     assert (booking.begin_since, booking.begin_until, booking.book_ops) == (5, 30, (1, 2, 3))
     compare(history)
+
+
+BOOKED = op(1, Function.BOOK, Reply.OK, 5, 10, "b1")
+ELSEWHERE = replace(BOOKED, op=2, outcome=Reply.INFO, complete_ns=None, start=20, end=30)
+CANCELLED = op(3, Function.CANCEL, Reply.OK, 20, 30, "b1")
+LIVE, GONE = (RestRow("s", "b1", state, 0, 10) for state in (RestState.LIVE, RestState.CANCELLED))
+
+
+@pytest.mark.parametrize(
+    ("ops", "rows"),
+    [
+        ((BOOKED,), (LIVE, GONE)),
+        ((BOOKED, CANCELLED), (LIVE, GONE)),
+        ((BOOKED,), (LIVE, LIVE)),
+        ((BOOKED,), (replace(LIVE, start=20, end=30),)),
+        ((BOOKED, CANCELLED), (replace(GONE, start=20, end=30),)),
+        ((BOOKED,), (replace(LIVE, start=None, end=None),)),
+        ((BOOKED, ELSEWHERE), (LIVE,)),
+        ((ELSEWHERE, BOOKED), (LIVE,)),
+        ((ELSEWHERE, BOOKED), (GONE,)),
+        ((BOOKED, replace(CANCELLED, start=20, end=30)), (GONE,)),
+        ((BOOKED, replace(CANCELLED, start=None, end=None)), (GONE,)),
+        ((BOOKED, replace(CANCELLED, start=None, end=None, outcome=Reply.NOT_HELD)), (LIVE,)),
+        ((CANCELLED,), (GONE,)),
+        ((CANCELLED,), ()),
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_settled_one_by_one(
+    ops: tuple[HistoryOp, ...], rows: tuple[RestRow, ...]
+) -> None:
+    compare(History(ops, rows))
+    compare(History(ops, None))
