@@ -19,6 +19,7 @@ from slotproof.errors import FaultError
 from slotproof.faults.base import Deadline, Effect, ReadBack
 from slotproof.system import System
 
+_FULL = "too many clients already"
 _HOLDER = "slotproof-held"
 _STEP_S = 0.02
 _CONNECT_TIMEOUT_S = 5
@@ -102,15 +103,27 @@ class ConnectionsHeld:
 def _admin(system: System) -> Iterator[psycopg.Connection[Any]]:
     """A connection for administration. Raises FaultError when it, or a query on it, fails."""
     try:
-        with psycopg.connect(
-            system.admin_database_url,
-            application_name="slotproof-fault",
-            connect_timeout=_CONNECT_TIMEOUT_S,
-            autocommit=True,
-        ) as connection:
+        with _connect_admin(system) as connection:
             yield connection
     except psycopg.Error as error:
         raise FaultError(f"PostgreSQL's admin connection failed: {error}") from error
+
+
+def _connect_admin(system: System) -> psycopg.Connection[Any]:
+    """Clients that are about to be refused have a slot for a moment, the reserved ones too: then once more."""
+    give_up_s = time.monotonic() + _CONNECT_TIMEOUT_S
+    while True:
+        try:
+            return psycopg.connect(
+                system.admin_database_url,
+                application_name="slotproof-fault",
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                autocommit=True,
+            )
+        except psycopg.OperationalError as error:
+            if _FULL not in str(error) or time.monotonic() > give_up_s:
+                raise
+            time.sleep(_STEP_S)
 
 
 def _target_sessions(admin: psycopg.Connection[Any]) -> list[int]:
