@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -61,3 +64,20 @@ def test_a_database_that_fails_is_a_failed_fault(system: System, monkeypatch: py
         ConnectionsHeld().verify(system, PARAMS)
     with pytest.raises(FaultError, match="admin connection failed"):
         ConnectionsHeld().verify(replace(system, admin_database_url="postgresql://127.0.0.1:1/x"), PARAMS)
+
+
+def test_a_moment_without_any_free_slot_is_waited_out(system: System) -> None:
+    everything: list[psycopg.Connection[Any]] = []
+    with suppress(psycopg.OperationalError):
+        while True:
+            everything.append(psycopg.connect(system.admin_database_url))
+
+    def end_all() -> None:
+        for connection in everything:
+            connection.close()
+
+    soon = threading.Timer(0.2, end_all)
+    soon.start()
+    effect = ConnectionsHeld().verify(system, PARAMS)
+    soon.join()
+    assert not effect.bitten
