@@ -24,11 +24,12 @@ class _Numbering:
 
     def codes(self, values: Ints) -> Ints:
         different, back = dictionary(values)
-        missing = different[~self._find(different)[1]]
-        if missing.size:
-            self.known = np.concatenate([self.known, missing])
+        code, is_known = self._find(different)
+        if not is_known.all():
+            self.known = np.concatenate([self.known, different[~is_known]])
             self._order = np.argsort(self.known)
-        return self._find(different)[0][back]
+            code, _ = self._find(different)
+        return code[back]
 
     def _find(self, values: Ints) -> tuple[Ints, Flags]:
         """The code of each, and whether it has one."""

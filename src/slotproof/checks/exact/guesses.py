@@ -106,7 +106,7 @@ class Guesses:
 
 
 def _with_narrow(components: Components, picks: list[tuple[int, int]]) -> Components:
-    """With one more inverted booking for some: pairs of component and booking."""
+    """With more inverted bookings for some: pairs of component and booking."""
     owner, helper = np.array(picks, np.int64).T
     narrow = (np.concatenate([components.narrow[0], owner]), np.concatenate([components.narrow[1], helper]))
     return replace(components, narrow=narrow)

@@ -134,9 +134,8 @@ class _Slots:
         if len(self._be) < 2:
             return []
         latest = np.maximum.accumulate(self._cs)
-        begins_inside = (
-            np.flatnonzero(latest[:-1] > self._be[1:]) + 1
-        )  # never across slots: keys of a later one are later
+        # Never across slots: the keys of a later one are later.
+        begins_inside = np.flatnonzero(latest[:-1] > self._be[1:]) + 1
         self._bad[self._slot[begins_inside]] = True
         if not (begins_inside.size and with_pairs):
             return []

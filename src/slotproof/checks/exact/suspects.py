@@ -80,9 +80,7 @@ class _Hard:
 
         Guesses give each a helper; who needs several, or a better search, is then served first.
         """
-        in_need = [
-            number for number in self.numbers.tolist() if not (self.parts.is_crowded(number) and self._is_easy(number))
-        ]
+        in_need = [number for number in self.numbers.tolist() if not self._is_easy(number)]
         left, helped_by = self.guesses.with_help(np.array(in_need, np.int64), frozenset())
         unexplained: list[int] = []
         reserved: set[int] = set()
@@ -94,8 +92,8 @@ class _Hard:
                 unexplained.append(number)
             else:
                 reserved |= needed
-        robbed = np.unique([number for helper, number in helped_by.items() if helper in reserved])
-        still, _ = self.guesses.with_help(robbed.astype(np.int64), frozenset(reserved | set(helped_by)))
+        robbed = sorted({number for helper, number in helped_by.items() if helper in reserved})
+        still, _ = self.guesses.with_help(np.array(robbed, np.int64), frozenset(reserved | set(helped_by)))
         return [*unexplained, *still.tolist()]
 
     def judged(self, slot: int) -> Iterator[Suspects]:
