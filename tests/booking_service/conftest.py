@@ -99,8 +99,15 @@ async def link(calcom: CalcomStub) -> AsyncIterator[FaultyLink]:
 
 
 @pytest.fixture
-def serve(database_url: str, redis_url: str, link: FaultyLink, tmp_path: Path) -> Serve:
-    """Starts a service with these flaws; keyword arguments change its settings."""
+def serve(
+    database_url: str, redis_url: str, link: FaultyLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Serve:
+    """Starts a service with these flaws; keyword arguments change its settings.
+
+    Its waits on others are scaled, its guards on computing keep their life-size figures: with a floor of 250 ms a
+    busy machine is taken for a dead database, and a refused booking for what the test is about.
+    """
+    monkeypatch.setattr("booking_service.settings.GUARD_FLOOR_S", float("inf"))
 
     def start(*flaws: Flaw, **changes: object) -> AbstractAsyncContextManager[Service]:
         values: dict[str, object] = {
