@@ -26,7 +26,7 @@ from slotproof.checks.exact.greedy import (
     end_unit,
     read_unit,
 )
-from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader, Unit
+from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, Booking, Claim, Group, Reader, Unit
 
 _A_FEW = (1, 2, 3, 5, 8)
 """So many wide bookings are tried together before all of them."""
@@ -263,8 +263,6 @@ def _certain(life: Life) -> Booking:
     """The booking with all that reads which name it say of its bounds."""
     return replace(
         life.booking,
-        range=WHOLE,
-        rest=None,
         begin_since=life.begin_low.at,
         begin_until=life.begin_high.at,
         end_since=life.end_low.at,
@@ -283,7 +281,7 @@ def smallest(readers: Iterable[Reader]) -> Iterator[Reader]:
         for reader in reversed(alike):
             if reader.until < earliest:
                 earliest = reader.until
-                yield replace(reader, range=WHOLE)
+                yield reader
 
 
 def _whole(slot: Slot, constraints: Constraints, refused: Iterable[Reader]) -> Group:

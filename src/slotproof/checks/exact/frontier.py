@@ -242,22 +242,25 @@ class _Sweep:
         """Whatever can follow the other way can follow the one.
 
         What the one has used up and the other has not must be replaced by something that is still to come in the one
-        and used up in the other: of the same range, and pending for as long.
+        and used up in the other: of the same range, and pending for as long. No reader may name either of the two.
         """
         if one.satisfied | other.satisfied != one.satisfied:
             return False
         if one.used <= other.used:
             return True
-        spent, left = one.used - other.used, other.used - one.used
-        if len(spent) > len(left):
+        spent = one.used - other.used
+        spare = sorted(filter(self._is_like_others, other.used - one.used), key=self._deadlines)
+        if len(spent) > len(spare) or not all(map(self._is_like_others, spent)):
             return False
-        spare = sorted((index for index in left if self._writers[index].id not in self._named), key=self._deadlines)
         for index in sorted(spent, key=self._deadlines):
             replacement = next((each for each in spare if self._replaces(each, index)), None)
             if replacement is None:
                 return False
             spare.remove(replacement)
         return True
+
+    def _is_like_others(self, index: int) -> bool:
+        return self._writers[index].id not in self._named
 
     def _deadlines(self, index: int) -> tuple[int, int]:
         return self._writers[index].until, self._ends_until.get(index, NEVER)

@@ -19,6 +19,7 @@ from tests.slotproof.checks.exact.alone import alone, requests
 from tests.slotproof.checks.exact.brute_force import explains
 from tests.slotproof.checks.exact.generate import Shape, generate, spoil
 from tests.slotproof.checks.exact.reference import groups_of, resolve
+from tests.slotproof.checks.exact.tight import tight
 from tests.slotproof.checks.exact.traffic import Load, true_history
 
 from slotproof.checks.base import FindingKind
@@ -33,6 +34,9 @@ HISTORIES = int(os.environ.get("SLOTPROOF_FUZZ_HISTORIES", "20000"))
 DRAWN = int(os.environ.get("SLOTPROOF_FUZZ_SEED", secrets.randbelow(10**9) if FUZZING else 1))
 FIXED = 20_270_301
 SHARES = {"SLOT": 0.4, "RANGES": 0.2, "MOVES": 0.2, "POOL": 0.1, "RANGE_POOL": 0.1}
+_TIGHT_EVERY = 4
+_SMALL = {"known": 2, "lost": 3, "replies": 4}
+"""Tight histories that are not too long for the brute force."""
 _WITNESS_EVERY = 3
 """Every third history has its witnesses confirmed as well: that costs more than the verdict."""
 
@@ -43,7 +47,10 @@ def test_every_verdict_agrees_with_the_brute_force(capsys: pytest.CaptureFixture
     for name, share in SHARES.items():
         for index in range(round(HISTORIES * share)):
             seed = f"{FIXED if index % 2 else DRAWN}-{index}"
-            _compare(getattr(shapes, name), name, seed, counts, with_witness=index % _WITNESS_EVERY == 0)
+            rng, shape = random.Random(seed), getattr(shapes, name)
+            is_tight = index % _TIGHT_EVERY == 0
+            history = tight(rng, shape, **_SMALL) if is_tight else generate(rng, shape)
+            _compare(history, shape, f"{name} {seed}", counts, with_witness=index % _WITNESS_EVERY == 0)
     with capsys.disabled():
         sys.stdout.write(f"\n{HISTORIES} histories against the brute force, drawn seed {DRAWN}: {_told(counts)}\n")
     assert 0.2 <= counts["impossible"] / counts["histories"] <= 0.8
@@ -52,16 +59,15 @@ def test_every_verdict_agrees_with_the_brute_force(capsys: pytest.CaptureFixture
     assert len(found) >= 10
 
 
-def _compare(shape: Shape, name: str, seed: str, counts: Counter[str], *, with_witness: bool) -> None:
-    history = generate(random.Random(seed), shape)
+def _compare(history: History, shape: Shape, where: str, counts: Counter[str], *, with_witness: bool) -> None:
     result = check_history(history, capacity={"slot": shape.capacity})
     possible = explains(history, shape.capacity)
-    assert (not result.findings) == possible, f"{name} {seed}: {result}"
+    assert (not result.findings) == possible, f"{where}: {result}"
     counts["histories"] += 1
     counts["impossible"] += not possible
     counts.update({str(finding.kind) for finding in result.findings})
     if with_witness:
-        _confirm_witnesses(history, result, shape, f"{name} {seed}")
+        _confirm_witnesses(history, result, shape, where)
         counts["witnesses"] += len(result.findings)
 
 
