@@ -1,0 +1,117 @@
+"""A guess proves that an order exists, so the search must find one too; and guesses must spare most of the searches."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from tests.slotproof.checks.exact.generate import SLOT, spoil
+from tests.slotproof.checks.exact.tight import tight
+from tests.slotproof.checks.exact.traffic import Load, true_history
+
+from slotproof.checks.exact import check_history, suspects
+from slotproof.checks.exact.components import Component, search
+from slotproof.checks.exact.frontier import Answer
+from slotproof.checks.exact.suspects import _component, _Hard
+from slotproof.record.exchange import History
+
+_CAP = 10_000
+HardOf = Callable[[History], _Hard | None]
+
+
+@pytest.fixture
+def hard_of(monkeypatch: pytest.MonkeyPatch) -> HardOf:
+    """The components of a history that the greedy could not explain, and what guesses say of them."""
+    caught: list[_Hard] = []
+    of = _Hard.of
+
+    def catch(*args: object) -> _Hard:
+        caught.append(of(*args))  # type: ignore[arg-type]
+        return caught[-1]
+
+    monkeypatch.setattr(suspects._Hard, "of", catch)
+
+    def hard(history: History) -> _Hard | None:
+        caught.clear()
+        check_history(history)
+        if not caught:
+            return None
+        (found,) = caught
+        found.maker.prepare(range(len(found.maker._codes)))
+        return found
+
+    return hard
+
+
+def crowded(seed: object, ops: int, clients: int = 10) -> History:
+    return true_history(random.Random(f"{seed}"), Load(ops=ops, clients=clients, unknown=0.3))
+
+
+def searched(hard: _Hard, number: int, helpers: list[int]) -> Answer:
+    part = hard.parts.of(number)
+    component: Component = _component(hard.maker, part)
+    lives = [hard.maker.life(index) for index in helpers]
+    return search(component, lives, hard._not_held([*part.narrow, *helpers]), _CAP)
+
+
+def histories() -> list[History]:
+    found = [tight(random.Random(f"guess-{index}"), SLOT, known=5) for index in range(300)]
+    for index in range(12):
+        history = crowded(index, ops=400)
+        found += [history, spoil(random.Random(index), history, 2000)]
+    return found
+
+
+def test_what_a_guess_explains_the_search_explains_too(hard_of: HardOf) -> None:
+    alone = helped = 0
+    for history in histories():
+        hard = hard_of(history)
+        if hard is None:
+            continue
+        numbers = hard.numbers.tolist()
+        for number in set(range(hard.components.count)) - set(numbers):
+            assert searched(hard, number, []) is Answer.POSSIBLE
+            alone += 1
+        left, helped_by = hard.guesses.with_help(hard.numbers, frozenset())
+        for number in set(numbers) - set(left.tolist()):
+            helpers = [helper for helper, which in helped_by.items() if which == number]
+            assert len(helpers) <= 2
+            assert set(helpers) <= set(hard.components.wide_of(number))
+            assert searched(hard, number, helpers) is Answer.POSSIBLE
+            helped += len(helpers) > 0
+        assert set(helped_by.values()) <= set(numbers) - set(left.tolist())
+        taken = frozenset(helped_by)
+        _, others = hard.guesses.with_help(hard.numbers, taken)
+        assert not taken & set(others)
+    assert alone > 100, alone
+    assert helped > 15, helped
+
+
+def test_guesses_spare_most_searches(hard_of: HardOf) -> None:
+    """Of components that an order explains, most with many inverted bookings each."""
+    narrow = unexplained = unhelped = 0
+    for index in range(6):
+        hard = hard_of(crowded(f"many-{index}", ops=3000))
+        assert hard is not None
+        with_narrow = set(hard.components.narrow[0].tolist())
+        narrow += len(with_narrow)
+        unexplained += len(with_narrow & set(hard.numbers.tolist()))
+        left, _ = hard.guesses.with_help(hard.numbers, frozenset())
+        unhelped += len(left)
+    assert narrow > 150, narrow
+    assert unexplained < 0.23 * narrow, unexplained
+    assert unhelped < 0.09 * narrow, unhelped
+
+
+def test_the_same_history_gets_the_same_guesses(hard_of: HardOf) -> None:
+    found = []
+    for _ in range(2):
+        hard = hard_of(crowded("same", ops=3000))
+        assert hard is not None
+        left, helped_by = hard.guesses.with_help(hard.numbers, frozenset())
+        found.append((hard.numbers.tolist(), left.tolist(), helped_by))
+    assert found[0] == found[1]
+    assert found[0][2]
+    assert np.unique(found[0][0]).tolist() == found[0][0]
