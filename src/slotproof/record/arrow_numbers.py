@@ -18,12 +18,18 @@ def lookup(column: pa.Array, codes: dict[str, int]) -> Words:
     return table[numbers(column.indices, len(table) - 1)]
 
 
-def is_word(column: pa.Array, word: str) -> Flags:
-    """Where the strings are the word."""
-    encoded = column.dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    found: Flags = numbers(encoded.indices) == (words.index(str(word)) if str(word) in words else -1)
-    return found
+class Encoded:
+    """A column of few different strings."""
+
+    def __init__(self, column: pa.Array) -> None:
+        encoded = column.dictionary_encode()
+        self._words = encoded.dictionary.to_pylist()
+        self._codes = numbers(encoded.indices, SKIP)
+
+    def is_word(self, word: str) -> Flags:
+        """Where the strings are the word."""
+        found: Flags = self._codes == (self._words.index(str(word)) if str(word) in self._words else SKIP - 1)
+        return found
 
 
 def numbers(column: pa.Array, null: int | None = None) -> Ints:

@@ -49,6 +49,10 @@ class PlaceCodes:
 
     def codes(self, resource: Codes, start: Ints, end: Ints) -> Codes:
         """NONE where there is no resource."""
+        different, back = _different([resource.astype(np.int64), start, end - start])
+        return self._codes(different[0].astype(np.int32), different[1], different[1] + different[2])[back]
+
+    def _codes(self, resource: Codes, start: Ints, end: Ints) -> Codes:
         spans = self._spans.codes(self._starts.codes(start) << _HALF | self._ends.codes(end))
         found = np.full(len(resource), NONE, np.int32)
         placed = resource != NONE
@@ -72,6 +76,25 @@ class PlaceCodes:
 
     def names(self) -> list[str]:
         return list(self._resources)
+
+
+def _different(columns: Sequence[Ints]) -> tuple[list[Ints], Ints | slice]:
+    """Different rows, and where each row is among them; all rows as they are where they do not fit into one number."""
+    if not len(columns[0]):
+        return list(columns), slice(None)
+    lows = [int(column.min()) for column in columns]
+    widths = [(int(column.max()) - low).bit_length() for column, low in zip(columns, lows, strict=True)]
+    if sum(widths) > 2 * _HALF:
+        return list(columns), slice(None)
+    key = np.zeros(len(columns[0]), np.int64)
+    for column, low, width in zip(columns, lows, widths, strict=True):
+        key = key << width | (column - low)
+    key, back = dictionary(key)
+    found: list[Ints] = []
+    for low, width in zip(reversed(lows), reversed(widths), strict=True):
+        found.append((key & (1 << width) - 1) + low)
+        key = key >> width
+    return found[::-1], back
 
 
 class RequestCodes(Sequence[str]):

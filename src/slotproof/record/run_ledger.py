@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from slotproof.record.arrow_numbers import is_word, numbers, release_unused
+from slotproof.record.arrow_numbers import Encoded, numbers, release_unused
 from slotproof.record.columns import NONE, Codes, Flags, Ints, LedgerColumns
 from slotproof.record.run_codes import PlaceCodes, RequestCodes
 from slotproof.record.run_holds import Holds
@@ -113,15 +113,15 @@ class _Changes:
 
 
 def _changes(batch: pa.RecordBatch, places: PlaceCodes) -> _Changes:
-    state = batch.column("state")
+    state, actor = (Encoded(batch.column(name)) for name in ("state", "actor"))
     start, end = (numbers(batch.column(name)) for name in ("start_s", "end_s"))
     return _Changes(
         batch.column("row"),
         numbers(batch.column("request"), NONE).copy(),
-        is_word(state, RowState.LIVE),
-        is_word(state, RowState.PENDING),
-        is_word(batch.column("actor"), Actor.SERVICE),
-        is_word(batch.column("actor"), Actor.EXTERNAL),
+        state.is_word(RowState.LIVE),
+        state.is_word(RowState.PENDING),
+        actor.is_word(Actor.SERVICE),
+        actor.is_word(Actor.EXTERNAL),
         places.codes(places.resources(batch.column("person")), start, end),
         numbers(batch.column("at_ns")),
     )
