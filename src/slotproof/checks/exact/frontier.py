@@ -242,7 +242,8 @@ class _Sweep:
         """Whatever can follow the other way can follow the one.
 
         What the one has used up and the other has not must be replaced by something that is still to come in the one
-        and used up in the other: of the same range, and pending for as long. No reader may name either of the two.
+        and used up in the other: of the same range, and pending for as long. Neither may be a move, nor named by a
+        reader.
         """
         if one.satisfied | other.satisfied != one.satisfied:
             return False
@@ -260,14 +261,13 @@ class _Sweep:
         return True
 
     def _is_like_others(self, index: int) -> bool:
-        return self._writers[index].id not in self._named
+        return self._writers[index].id not in self._named and not self._writers[index].moves
 
     def _deadlines(self, index: int) -> tuple[int, int]:
-        return self._writers[index].until, self._ends_until.get(index, NEVER)
+        return self._writers[index].until, self._ends_until[index]
 
     def _replaces(self, one: int, other: int) -> bool:
-        begins = self._writers[one].to == self._writers[other].to and not self._writers[other].moves
-        return begins and all(
+        return self._writers[one].to == self._writers[other].to and all(
             mine >= theirs for mine, theirs in zip(self._deadlines(one), self._deadlines(other), strict=True)
         )
 

@@ -23,7 +23,7 @@ SLOT = Shape()
 RANGES = Shape(spans=((0, 2), (1, 3), (2, 4), (0, 4), (3, 4), (1, 2)))
 MOVES = Shape(spans=((0, 2), (2, 4), (1, 3)), moves=True)
 POOL = Shape(capacity=2)
-RANGE_POOL = Shape(spans=((0, 2), (1, 3), (0, 3)), capacity=2)
+RANGE_POOL = Shape(spans=((0, 2), (1, 3), (2, 4), (0, 4)), capacity=2)
 
 
 def generate(rng: random.Random, shape: Shape = SLOT) -> History:

@@ -143,3 +143,39 @@ def test_a_slot_beyond_the_cap_is_not_decided_by_name() -> None:
 def test_what_one_part_needs_no_other_gets() -> None:
     assert not check_history(history([3, 3, 3], [0] * 9)).findings
     assert check_history(history([3, 3, 3], [0] * 8)).findings
+
+
+def test_a_lost_booking_may_be_elsewhere_than_where_another_one_is_needed() -> None:
+    """The early one has no room behind the first booking, which was still held when its own cancel was confirmed: it
+    was held before it, and nothing says that it was held where the late one explains a refusal."""
+    ops = [
+        *_booked(1, "before", -20, -17),
+        HistoryOp(3, Function.BOOK, Reply.OK, 0, 1, "s", "first"),
+        HistoryOp(4, Function.CANCEL, Reply.OK, 2, 8, "s", "first"),
+        HistoryOp(5, Function.BOOK, Reply.CONFLICT, 7, 7, "s", "refused"),
+        HistoryOp(6, Function.FREE, Reply.FREE, 9, 9, "s"),
+        HistoryOp(7, Function.BOOK, Reply.CONFLICT, 12, 13, "s", "refused too"),
+        *_booked(8, "second", 20, 30),
+        *_booked(10, "third", 40, 50),
+        HistoryOp(12, Function.BOOK, Reply.INFO, -18, None, "s", "early"),
+        HistoryOp(13, Function.CANCEL, Reply.OK, -18, 5, "s", "early"),
+        HistoryOp(14, Function.BOOK, Reply.INFO, 3, None, "s", "late"),
+    ]
+    rows = tuple(
+        RestRow("s", name, RestState.CANCELLED) for name in ("before", "first", "second", "third", "early", "late")
+    )
+    assert not check_history(History(tuple(ops), rows)).findings
+    assert _by_parts(History(tuple(ops), rows)) is Answer.POSSIBLE
+    without_late = tuple(op for op in ops if op.id != "late")
+    assert _by_parts(History(without_late, rows[:-1])) is Answer.IMPOSSIBLE
+
+
+def _booked(number: int, name: str, begin: int, end: int) -> Iterator[HistoryOp]:
+    yield HistoryOp(number, Function.BOOK, Reply.OK, begin, begin + 1, "s", name)
+    yield HistoryOp(number + 1, Function.CANCEL, Reply.OK, end, end + 1, "s", name)
+
+
+def _by_parts(wanted: History) -> Answer:
+    (resolved,) = resolve(wanted)
+    (group,) = groups_of(resolved, 1, with_readers=True)
+    return decide_slot(group).answer
