@@ -267,11 +267,10 @@ class _Slots:
                 np.minimum.at(hi, c_gap[fires], c_until[fires])
                 c_gap, c_since, c_until = c_gap[~fires], c_since[~fires], c_until[~fires]
             applies = hi[s_gap] < s_since
-            if applies.any():
-                np.minimum.at(gam, s_gap[applies] + 1, s_until[applies])
-                s_gap, s_since, s_until = s_gap[~applies], s_since[~applies], s_until[~applies]
-            elif not fires.any():
+            if not applies.any():
                 break
+            np.minimum.at(gam, s_gap[applies] + 1, s_until[applies])
+            s_gap, s_since, s_until = s_gap[~applies], s_since[~applies], s_until[~applies]
         else:
             self._one_by_one((c_gap, c_since, c_until), (s_gap, s_since, s_until))
         failed = np.zeros(len(hi), np.bool_)
@@ -364,13 +363,8 @@ class _Conditions:
         self._spans.append((slots.gap_before(at[spans]), since[spans], until[spans], tags[spans]))
 
     def close(self) -> None:
-        self.held = (_joined(self.held_gap), _joined(self.held_since), _joined(self.held_until))
-        gap, since, until, self.span_tags = (_joined([each[at] for each in self._spans]) for at in range(4))
+        self.held = tuple(map(np.concatenate, (self.held_gap, self.held_since, self.held_until)))
+        gap, since, until, self.span_tags = map(np.concatenate, zip(*self._spans, strict=True))
         self.spans = (gap, since, until)
-        self.noted_gap = _joined([gap for gap, _ in self._noted])
-        self.noted = _joined([tags for _, tags in self._noted])
+        self.noted_gap, self.noted = map(np.concatenate, zip(*self._noted, strict=True))
         del self.held_gap, self.held_since, self.held_until, self._spans, self._noted
-
-
-def _joined(parts: list[Ints]) -> Ints:
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

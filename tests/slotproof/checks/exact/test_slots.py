@@ -9,15 +9,19 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from tests.slotproof.checks.exact.generate import SLOT, generate, spoil
 from tests.slotproof.checks.exact.reference import groups_of, resolve
+from tests.slotproof.checks.exact.tight import tight
 from tests.slotproof.checks.exact.traffic import Load, true_history
 
+from slotproof.checks.exact import slots
 from slotproof.checks.exact.components import Component, components_of, smallest
 from slotproof.checks.exact.greedy import Failure, decide_forward, make_slot, place
 from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader
 from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
 from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders, decide_slots
+from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
 
 _CODES = {Claim.FREE: FREE, Claim.HELD: HELD, Claim.HELD_BY: HELD_BY, Claim.NOT_HELD: NOT_HELD}
 
@@ -33,9 +37,12 @@ class Shown(NamedTuple):
     readers: frozenset[tuple[Claim, int, int]]
 
 
-def test_both_ways_find_the_same() -> None:
+@pytest.mark.parametrize("rounds", [32, 0])
+def test_both_ways_find_the_same(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rounds`: of the fixpoint, before the rest is done one by one."""
+    monkeypatch.setattr(slots, "_ROUNDS", rounds)
     seen: Counter[str] = Counter()
-    for groups in in_batches(slots_of(range(1500))):
+    for groups in in_batches(slots_of(range(2000))):
         arrays = Arrays(groups)
         answers = decide_slots(len(groups), arrays.bookings, arrays.readers)
         shown = arrays.shown(answers)
@@ -67,8 +74,12 @@ def test_both_ways_find_the_same() -> None:
 def slots_of(seeds: Iterable[int]) -> Iterable[Group]:
     for seed in seeds:
         rng = random.Random(f"slots-{seed}")
-        if seed % 3:
+        if seed % 4 == 0:
             history = generate(rng, SLOT)
+        elif seed % 4 == 1:
+            history = tight(rng, SLOT, known=6)
+        elif seed % 4 == 2:
+            history = chain(rng)
         else:
             load = Load(ops=rng.randint(16, 60), clients=rng.randint(2, 6), unknown=rng.choice((0.0, 0.2, 0.5)))
             ticks = 100 * load.ops // load.clients
@@ -77,6 +88,35 @@ def slots_of(seeds: Iterable[int]) -> Iterable[Group]:
             for group in groups_of(resolved, 1, with_readers=True):
                 if group.bookings:
                     yield group
+
+
+def chain(rng: random.Random) -> History:
+    """Bookings one after the other, whose bounds depend on one another: whatever says "free" for longer than a booking
+    was held is right before it or behind it, and refusals are explained by one of two neighbours."""
+    ops: list[HistoryOp] = []
+    rows: list[RestRow] = []
+    at = 0
+
+    def add(function: Function, reply: Reply, since: int, until: int, name: str | None) -> None:
+        ops.append(HistoryOp(len(ops) + 1, function, reply, since, until, "s", name))
+
+    for number in range(rng.randint(3, 8)):
+        name, begin = f"b{number}", at + rng.randint(0, 2)
+        end = begin + rng.randint(1, 4)
+        at = end + rng.randint(1, 4)
+        add(Function.BOOK, Reply.OK, begin, rng.randint(begin, end), name)
+        add(Function.CANCEL, Reply.OK, end, rng.randint(end, at), name)
+        rows.append(RestRow("s", name, RestState.CANCELLED))
+        for _ in range(rng.randint(0, 3)):
+            since = rng.randint(begin - 3, at)
+            what = rng.random()
+            if what < 0.5:
+                add(Function.FREE, Reply.FREE, since, since + rng.randint(1, 8), None)
+            elif what < 0.7:
+                add(Function.CANCEL, Reply.NOT_HELD, since, since + rng.randint(1, 8), name)
+            else:
+                add(Function.BOOK, Reply.CONFLICT, since, since + rng.randint(0, 4), f"refused{len(ops)}")
+    return History(tuple(ops), tuple(rows))
 
 
 def in_batches(groups: Iterable[Group]) -> Iterable[Sequence[Group]]:
@@ -128,8 +168,8 @@ class Arrays:
     def is_wrong(self, answers: SlotAnswers, number: int) -> bool:
         """Whether something in the slot is certainly wrong."""
         wrong = [*answers.contradictions.tolist(), *(one for one, _ in (*answers.overlapping, *answers.squeezed))]
-        slots = {self._bookings[index][0] for index in wrong}
-        return number in slots | {self._readers[reader][0] for reader, _ in answers.inside}
+        numbers = {self._bookings[index][0] for index in wrong}
+        return number in numbers | {self._readers[reader][0] for reader, _ in answers.inside}
 
     def named(self, pair: tuple[int, int]) -> tuple[list[Booking], list[Reader]]:
         """Two bookings, and the readers that saw one of them."""
@@ -176,3 +216,14 @@ def test_an_overlap_names_the_one_that_holds_longest() -> None:
         pairs = decide_slots(1 + len(others), arrays.bookings, arrays.readers).overlapping
         first = len(others)
         assert pairs == [(first, first + 1), (first, first + 2)]
+
+
+@pytest.mark.parametrize("rounds", [32, 0])
+def test_what_two_replies_say_of_one_bound_both_count(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "_ROUNDS", rounds)
+    booking = Booking("b", WHOLE, 0, 3, 10, 30, (1,), (2,))
+    inside = Reader(3, Claim.NOT_HELD, WHOLE, 5, 6, "b")
+    after = Reader(4, Claim.NOT_HELD, WHOLE, 7, 25, "b")
+    for readers, failures in (([after], 0), ([inside], 1), ([inside, after], 1), ([after, inside], 1)):
+        arrays = Arrays([Group("s", (booking,), tuple(readers))])
+        assert decide_slots(1, arrays.bookings, arrays.readers).failures.tolist() == [failures]
