@@ -1,0 +1,89 @@
+"""From decided groups to findings: each told once, at its resource, and nothing that a worse one already explains."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotproof.checks.base import FindingKind
+from slotproof.checks.exact import Verdict, check_history
+from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
+
+LIVE, CANCELLED = RestState.LIVE, RestState.CANCELLED
+
+
+def booked(op: int, name: str, since: int, until: int, resource: str = "s") -> HistoryOp:
+    return HistoryOp(op, Function.BOOK, Reply.OK, since, until, resource, name)
+
+
+def read(op: int, reply: Reply, at: int, name: str | None = None, resource: str = "s") -> HistoryOp:
+    return HistoryOp(op, Function.FREE, reply, at, at + 1, resource, name)
+
+
+def refused(op: int, at: int, resource: str = "s") -> HistoryOp:
+    return HistoryOp(op, Function.BOOK, Reply.CONFLICT, at, at + 1, resource, f"refused{op}")
+
+
+TWICE = [booked(1, "a", 0, 10), booked(2, "b", 20, 30)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        [read(3, Reply.FREE, 15)],
+        [refused(3, -10)],
+        [read(3, Reply.FREE, 15), refused(4, -10)],
+    ],
+)
+def test_where_a_slot_was_sold_twice_its_replies_prove_nothing_more(more: list[HistoryOp]) -> None:
+    rows = (RestRow("s", "a", LIVE), RestRow("s", "b", LIVE))
+    (finding,) = check_history(History((*TWICE, *more), rows)).findings
+    assert finding.kind is FindingKind.DOUBLE_BOOKING
+
+
+def test_where_a_booking_contradicts_itself_other_replies_prove_nothing() -> None:
+    """Seen before anybody had asked for it; what it was sold for later explains the refusal."""
+    ops = (booked(1, "a", 10, 20), read(2, Reply.BUSY, 0, "a"), refused(3, 30))
+    (finding,) = check_history(History(ops, (RestRow("s", "a", LIVE),))).findings
+    assert finding.kind is FindingKind.INCONSISTENT_REPLIES
+    assert set(finding.ops) == {1, 2}
+    (alone,) = check_history(History(ops[2:], ())).findings
+    assert alone.kind is FindingKind.FALSE_REFUSAL
+
+
+def test_a_booking_that_was_seen_and_never_was_is_told_at_its_resource() -> None:
+    ops = (booked(1, "a", 0, 10, "r"), read(2, Reply.BUSY, 20, "ghost", "s"), read(3, Reply.FREE, 30, None, "t"))
+    (finding,) = check_history(History(ops, (RestRow("r", "a", LIVE),))).findings
+    assert (finding.resource, finding.ops, finding.kind) == ("s", (2,), FindingKind.INCONSISTENT_REPLIES)
+
+
+def test_findings_come_in_order_of_their_resources() -> None:
+    ops = [
+        each
+        for first, resource in ((1, "c"), (3, "a"), (5, "b"))
+        for each in (
+            booked(first, f"{resource}1", 0, 10, resource),
+            booked(first + 1, f"{resource}2", 20, 30, resource),
+        )
+    ]
+    rows = [RestRow(op.resource, str(op.id), LIVE) for op in ops]
+    ops += [booked(7, "lost", 0, 10, "aa"), refused(8, 50, "bb")]
+    findings = check_history(History(tuple(ops), tuple(rows))).findings
+    assert [finding.resource for finding in findings] == ["a", "aa", "b", "bb", "c"]
+
+
+def test_what_is_not_decided_is_told_besides_a_finding() -> None:
+    lost = [
+        HistoryOp(10 + each, Function.BOOK, Reply.INFO, 0, None, "wide", f"l{each}", each, each + 5)
+        for each in range(5)
+    ]
+    rows = [RestRow("wide", f"l{each}", CANCELLED, each, each + 5) for each in range(5)]
+    refusal = HistoryOp(20, Function.BOOK, Reply.CONFLICT, 50, 60, "wide", "refused", 2, 4)
+    live = [RestRow("s", "a", LIVE), RestRow("s", "b", LIVE)]
+    result = check_history(History((*TWICE, *lost, refusal), (*rows, *live)), cap=1)
+    assert result.verdict is Verdict.VIOLATION
+    assert [finding.resource for finding in result.findings] == ["s"]
+    assert [(each.resource, each.reason) for each in result.not_decided] == [
+        ("wide", "more than 1 states are possible at once")
+    ]
+    assert not check_history(History((*TWICE[:1], *lost, refusal), (*rows, *live[:1]))).findings
