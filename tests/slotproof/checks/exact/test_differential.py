@@ -34,6 +34,8 @@ HISTORIES = int(os.environ.get("SLOTPROOF_FUZZ_HISTORIES", "20000"))
 DRAWN = int(os.environ.get("SLOTPROOF_FUZZ_SEED", secrets.randbelow(10**9) if FUZZING else 1))
 FIXED = 20_270_301
 SHARES = {"SLOT": 0.4, "RANGES": 0.2, "MOVES": 0.2, "POOL": 0.1, "RANGE_POOL": 0.1}
+_ENOUGH = 10_000
+"""With fewer histories the rarest kinds of findings may be missing by chance."""
 _TIGHT_EVERY = 4
 _SMALL = {"known": 2, "lost": 3, "replies": 4}
 """Tight histories that are not too long for the brute force."""
@@ -55,8 +57,9 @@ def test_every_verdict_agrees_with_the_brute_force(capsys: pytest.CaptureFixture
         sys.stdout.write(f"\n{HISTORIES} histories against the brute force, drawn seed {DRAWN}: {_told(counts)}\n")
     assert 0.2 <= counts["impossible"] / counts["histories"] <= 0.8
     found = {kind: counts[kind] / counts["impossible"] for kind in map(str, FindingKind) if counts[kind]}
-    assert min(found.values()) >= 0.02, found
-    assert len(found) >= 10
+    if HISTORIES >= _ENOUGH:
+        assert min(found.values()) >= 0.02, found
+        assert len(found) >= 10
 
 
 def _compare(history: History, shape: Shape, where: str, counts: Counter[str], *, with_witness: bool) -> None:
