@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from slotproof.checks.base import FindingKind
 from slotproof.checks.exact import Verdict, check_history
+from slotproof.checks.exact.check import check_columns
+from slotproof.record.columns import columns_of
 from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
 
 LIVE, CANCELLED = RestState.LIVE, RestState.CANCELLED
@@ -87,3 +92,42 @@ def test_what_is_not_decided_is_told_besides_a_finding() -> None:
         ("wide", "more than 1 states are possible at once")
     ]
     assert not check_history(History((*TWICE[:1], *lost, refusal), (*rows, *live[:1]))).findings
+
+
+def test_one_tick_is_enough_unless_clocks_are_uncertain() -> None:
+    cancelled = HistoryOp(3, Function.CANCEL, Reply.OK, 12, 40, "s", "a")
+    ops = (booked(1, "a", 0, 10), booked(2, "b", 0, 11), cancelled)
+    history = History(ops, (RestRow("s", "a", CANCELLED), RestRow("s", "b", LIVE)))
+    assert check_history(history).verdict is Verdict.VIOLATION
+    assert check_history(history, clock_uncertainty_ns=1).verdict is Verdict.PASS
+
+
+def test_one_booking_that_contradicts_itself_was_not_sold_twice() -> None:
+    ops = (booked(1, "a", 20, 30), HistoryOp(2, Function.CANCEL, Reply.OK, 0, 10, "s", "a"))
+    (finding,) = check_history(History(ops, (RestRow("s", "a", CANCELLED),))).findings
+    assert (finding.kind, finding.bookings) == (FindingKind.INCONSISTENT_REPLIES, ("a",))
+
+
+def test_a_pool_that_was_called_free_while_all_were_sold() -> None:
+    ops = (booked(1, "a", 0, 1), booked(2, "b", 0, 1), read(3, Reply.FREE, 5))
+    rows = (RestRow("s", "a", LIVE), RestRow("s", "b", LIVE))
+    (finding,) = check_history(History(ops, rows), capacity={"s": 2}).findings
+    assert (finding.kind, set(finding.bookings)) == (FindingKind.FALSE_FREE, {"a", "b"})
+
+
+def test_ranges_about_which_requests_alone_do_not_tell_leave_their_replies_undecided() -> None:
+    rows = (RestRow("s", "a", LIVE), RestRow("t", "b", LIVE))
+    ops = (booked(1, "a", 0, 1), booked(2, "b", 0, 1, "t"), refused(3, -10), refused(4, -10, "t"))
+    history = columns_of(History(ops, rows))
+    at_s = history.places.resource.tolist().index(history.resources.index("s"))
+    result = check_columns(replace(history, unclear=np.array([at_s])))
+    assert [finding.resource for finding in result.findings] == ["t"]
+    (not_decided,) = result.not_decided
+    assert not_decided.resource == "replies"
+    assert not_decided.reason.startswith("who held 1 of 2 ranges is not known")
+
+
+def test_the_result_says_what_was_exercised() -> None:
+    ops = (booked(1, "a", 0, 1), refused(2, 5), HistoryOp(3, Function.CANCEL, Reply.OK, 20, 30, "s", "a"))
+    exercised = check_history(History(ops, (RestRow("s", "a", CANCELLED),))).exercised
+    assert exercised == {"booked": 1, "conflicts": 1, "unknown": 0, "cancelled": 1}
