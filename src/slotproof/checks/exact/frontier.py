@@ -130,8 +130,6 @@ class _Sweep:
             (self._respond_reader if is_reader else self._respond_writer)(index)
             if not self._frontier:
                 return False
-        if not is_closed:
-            self._close()
         return any(self._rests(state) for state, _ in self._frontier)
 
     def _events(self) -> list[tuple[int, bool, bool, int]]:

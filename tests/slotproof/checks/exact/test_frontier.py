@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from tests.slotproof.checks.exact import generate as shapes
+from tests.slotproof.checks.exact.brute_force import explains
 from tests.slotproof.checks.exact.generate import Shape
 from tests.slotproof.checks.exact.reference import groups_of, resolve
 from tests.slotproof.checks.exact.tight import tight
@@ -50,6 +51,23 @@ def test_a_lost_booking_that_is_seen_later_is_not_spent_in_place_of_one_that_is_
     assert _answer([*known, *refusals, *seen], ["first", "second", "seen"]) is Answer.IMPOSSIBLE
     assert _answer([*known, *refusals, lost], ["first", "second", "lost"]) is Answer.POSSIBLE
     assert _answer([*known, *refusals, lost, between], ["first", "second", "lost"]) is Answer.IMPOSSIBLE
+
+
+@pytest.mark.parametrize("name", ["SLOT", "RANGES", "MOVES", "POOL", "RANGE_POOL"])
+def test_the_search_agrees_with_the_brute_force(name: str) -> None:
+    shape: Shape = getattr(shapes, name)
+    answers: Counter[bool] = Counter()
+    for index in range(2 * HISTORIES):
+        rng = random.Random(f"{name}-{index}")
+        history = tight(rng, shape, known=2, lost=3, replies=4) if index % 2 else shapes.generate(rng, shape)
+        (resolved,) = resolve(history)
+        if resolved.suspicions:
+            continue
+        groups = groups_of(resolved, shape.capacity, with_readers=True)
+        possible = all(frontier.decide(group) is Answer.POSSIBLE for group in groups)
+        assert possible is explains(history, shape.capacity), f"{name}-{index}"
+        answers[possible] += 1
+    assert min(answers[True], answers[False]) > HISTORIES // 10, answers
 
 
 @pytest.mark.parametrize("name", ["SLOT", "RANGES", "MOVES", "POOL", "RANGE_POOL"])
