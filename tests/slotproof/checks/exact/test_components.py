@@ -68,7 +68,7 @@ def explained(refusals: Sequence[int], lost_from: Sequence[int], before: int = 0
 CASES = [
     (refusals, lost_from, before)
     for refusals in [(1,), (1, 1), (1, 1, 1), (2,), (3,), (2, 1), (1, 2), (2, 0, 2)]
-    for before in (0, 1)[: 3 - len(refusals)]
+    for before in (0, 1)[: max(1, 3 - len(refusals))]
     for count in range(sum(refusals) + before + 1)
     for lost_from in combinations_with_replacement(range(-before, len(refusals)), count)
 ]
@@ -179,3 +179,70 @@ def _by_parts(wanted: History) -> Answer:
     (resolved,) = resolve(wanted)
     (group,) = groups_of(resolved, 1, with_readers=True)
     return decide_slot(group).answer
+
+
+def _lost(number: int, name: str, since: int, cancelled: tuple[int, int] | None = None) -> Iterator[HistoryOp]:
+    yield HistoryOp(number, Function.BOOK, Reply.INFO, since, None, "s", name)
+    if cancelled is not None:
+        yield HistoryOp(number + 1, Function.CANCEL, Reply.OK, *cancelled, "s", name)
+
+
+def _refused_at(number: int, since: int, until: int) -> HistoryOp:
+    return HistoryOp(number, Function.BOOK, Reply.CONFLICT, since, until, "s", f"refused{number}")
+
+
+def _decided(*ops: HistoryOp) -> Answer:
+    names = sorted({str(op.id) for op in ops if op.function is Function.BOOK and op.outcome is not Reply.CONFLICT})
+    wanted = History(ops, tuple(RestRow("s", name, RestState.CANCELLED) for name in names))
+    answer = _by_parts(wanted)
+    assert bool(check_history(wanted).findings) is (answer is Answer.IMPOSSIBLE)
+    return answer
+
+
+def test_a_lost_booking_that_reaches_one_gap_only_explains_what_is_in_it() -> None:
+    around = [*_booked(1, "first", 0, 10), *_booked(3, "second", 20, 30)]
+    refusal = _refused_at(5, 14, 15)
+    assert _decided(*around, refusal, *_lost(6, "lost", 5, (6, 25))) is Answer.POSSIBLE
+    assert _decided(*around, refusal) is Answer.IMPOSSIBLE
+
+
+def test_of_lost_bookings_that_differ_inside_a_gap_each_is_tried() -> None:
+    around = [*_booked(1, "before", -20, -17), *_booked(3, "first", 0, 2), *_booked(5, "second", 20, 30)]
+    around += _booked(7, "third", 40, 50)
+    refusal, early, late = _refused_at(9, 12, 13), [*_lost(10, "early", -18, (-18, 5))], [*_lost(12, "late", 3)]
+    assert _decided(*around, refusal, *early, *late) is Answer.POSSIBLE
+    assert _decided(*around, refusal, *early) is Answer.IMPOSSIBLE
+
+
+def test_two_refusals_on_both_sides_of_a_short_booking_need_two_lost_ones() -> None:
+    around = [*_booked(1, "first", 0, 2), *_booked(3, "second", 40, 50), *_booked(5, "third", 60, 70)]
+    between = [*_lost(7, "between", 20, (20, 21)), _refused_at(9, 10, 12), _refused_at(10, 30, 32)]
+    one, other = [*_lost(11, "one", 3)], [*_lost(12, "other", 3)]
+    assert _decided(*around, *between, *one, *other) is Answer.POSSIBLE
+    assert _decided(*around, *between, *one) is Answer.IMPOSSIBLE
+
+
+def test_a_lost_booking_of_no_known_end_explains_what_comes_after_all_others() -> None:
+    around = [*_booked(1, "first", 0, 2), *_booked(3, "second", 20, 30), *_booked(5, "third", 40, 50)]
+    refusal = _refused_at(7, 60, 61)
+    assert _decided(*around, refusal, *_lost(8, "lost", 5)) is Answer.POSSIBLE
+    assert _decided(*around, refusal) is Answer.IMPOSSIBLE
+
+
+def test_a_lost_booking_that_fits_into_neither_of_two_gaps_for_certain_may_be_in_the_second() -> None:
+    around = [*_booked(1, "first", 0, 2), *_booked(3, "second", 20, 30), *_booked(5, "third", 40, 50)]
+    lost, refusal = [*_lost(7, "lost", 5, (6, 35))], _refused_at(9, 33, 33)
+    assert _decided(*around, *lost, refusal) is Answer.POSSIBLE
+    assert _decided(*around, *lost, refusal, _refused_at(10, 10, 11)) is Answer.IMPOSSIBLE
+
+
+def test_a_lost_booking_that_took_effect_needs_room_for_it() -> None:
+    """Its own cancel was confirmed while the slot was still another's, as a refusal after that says."""
+    first = [
+        HistoryOp(1, Function.BOOK, Reply.OK, 0, 1, "s", "first"),
+        HistoryOp(2, Function.CANCEL, Reply.OK, 2, 9, "s", "first"),
+    ]
+    lost, refusal = [*_lost(3, "lost", 2, (3, 5))], _refused_at(5, 7, 7)
+    assert _decided(*first, *lost) is Answer.POSSIBLE
+    assert _decided(*first, refusal) is Answer.POSSIBLE
+    assert _decided(*first, *lost, refusal) is Answer.IMPOSSIBLE
