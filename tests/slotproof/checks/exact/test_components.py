@@ -242,7 +242,7 @@ def test_a_lost_booking_that_took_effect_needs_room_for_it() -> None:
         HistoryOp(1, Function.BOOK, Reply.OK, 0, 1, "s", "first"),
         HistoryOp(2, Function.CANCEL, Reply.OK, 2, 9, "s", "first"),
     ]
-    lost, refusal = [*_lost(3, "lost", 2, (3, 5))], _refused_at(5, 7, 7)
+    lost, refusal = [*_lost(3, "lost", 2, (2, 5))], _refused_at(5, 7, 7)
     assert _decided(*first, *lost) is Answer.POSSIBLE
     assert _decided(*first, refusal) is Answer.POSSIBLE
     assert _decided(*first, *lost, refusal) is Answer.IMPOSSIBLE
