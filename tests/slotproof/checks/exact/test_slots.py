@@ -17,7 +17,7 @@ from tests.slotproof.checks.exact.traffic import Load, true_history
 
 from slotproof.checks.exact import slots
 from slotproof.checks.exact.components import Component, components_of, smallest
-from slotproof.checks.exact.greedy import Failure, decide_forward, make_slot, place
+from slotproof.checks.exact.greedy import Failure, Slot, decide_forward, make_slot, place
 from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader
 from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
 from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders, decide_slots
@@ -48,6 +48,10 @@ def test_both_ways_find_the_same(rounds: int, monkeypatch: pytest.MonkeyPatch) -
         shown = arrays.shown(answers)
         for pair in answers.overlapping:
             assert isinstance(make_slot(*arrays.named(pair)), Failure), pair
+        for pair in answers.squeezed:
+            assert arrays.exclude_each_other(pair), pair
+        for reader, holder in answers.inside:
+            assert arrays.exclude_each_other((holder,), reader), holder
         for number, group in enumerate(groups):
             wrong = arrays.is_wrong(answers, number)
             found = shown.get(number, [])
@@ -171,15 +175,21 @@ class Arrays:
         numbers = {self._bookings[index][0] for index in wrong}
         return number in numbers | {self._readers[reader][0] for reader, _ in answers.inside}
 
-    def named(self, pair: tuple[int, int]) -> tuple[list[Booking], list[Reader]]:
-        """Two bookings, and the readers that saw one of them."""
-        bookings = [self._bookings[index] for index in pair]
+    def named(self, indices: tuple[int, ...]) -> tuple[list[Booking], list[Reader]]:
+        """Bookings, and the readers that saw one of them."""
+        bookings = [self._bookings[index] for index in indices]
         readers = [
             reader
             for number, reader in self._readers
             if reader.claim is Claim.HELD_BY and (number, reader.id) in {(slot, each.id) for slot, each in bookings}
         ]
         return [booking for _, booking in bookings], readers
+
+    def exclude_each_other(self, indices: tuple[int, ...], *more: int) -> bool:
+        """Whether these bookings and readers, with all that saw one of the bookings, are impossible by themselves."""
+        bookings, readers = self.named(indices)
+        slot = make_slot(bookings, [*readers, *(self._readers[index][1] for index in more)])
+        return isinstance(slot, Failure) or isinstance(place(slot), Failure)
 
     def shown(self, answers: SlotAnswers) -> dict[int, list[Shown]]:
         found: dict[int, list[Shown]] = {}
@@ -227,3 +237,20 @@ def test_what_two_replies_say_of_one_bound_both_count(rounds: int, monkeypatch: 
     for readers, failures in (([after], 0), ([inside], 1), ([inside, after], 1), ([after, inside], 1)):
         arrays = Arrays([Group("s", (booking,), tuple(readers))])
         assert decide_slots(1, arrays.bookings, arrays.readers).failures.tolist() == [failures]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_one_bound_may_set_the_next_for_as_long_as_there_are_bookings(count: int) -> None:
+    """Each booking began late or ended early; each refusal in a gap means that one ended late or the next began early.
+    Once the first is known to have begun early, so did all the others, and nothing explains the last refusal."""
+    starts = [20 * number for number in range(count)]
+    bookings = tuple(Booking(f"b{start}", WHOLE, start, start + 8, start + 10, start + 18, (), ()) for start in starts)
+    readers = [Reader(start, Claim.NOT_HELD, WHOLE, start + 5, start + 14, f"b{start}") for start in starts]
+    readers += [Reader(1000 + start, Claim.HELD, WHOLE, start + 16, start + 23) for start in starts]
+    first = Reader(1, Claim.HELD, WHOLE, 2, 3)
+    for told, failing in ((readers, False), ([first, *readers], True)):
+        arrays = Arrays([Group("s", bookings, tuple(told))])
+        assert bool(decide_slots(1, arrays.bookings, arrays.readers).failures[0]) is failing
+        slot = make_slot(bookings, told)
+        assert isinstance(slot, Slot)
+        assert bool(decide_forward(slot)) is failing
