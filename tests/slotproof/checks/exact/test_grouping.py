@@ -96,3 +96,22 @@ def test_ranges_of_different_people_have_nothing_to_do_with_each_other() -> None
     elsewhere = HistoryOp(next(_NUMBERS), Function.BOOK, Reply.CONFLICT, 100, 110, "t", "c", *A)
     (finding,) = check_history(History((held, elsewhere), (row("b", A),))).findings
     assert (finding.resource, finding.kind) == ("t", FindingKind.FALSE_REFUSAL)
+
+
+def _refusals_told(ops: list[HistoryOp], rows: list[RestRow], *spans: Range) -> list[Range]:
+    refusals = [refused(span) for span in spans]
+    told = {refusal.op: (refusal.start, refusal.end) for refusal in refusals}
+    findings = check_history(History((*ops, *refusals), tuple(rows))).findings
+    return sorted(told[number] for each in findings for number in each.ops if number in told)  # type: ignore[misc]
+
+
+def test_what_only_touches_the_place_of_something_wrong_proves_as_much_as_ever() -> None:
+    lost = op(Function.BOOK, Reply.OK, "b", B)
+    assert _refusals_told([lost], [], (10, 20), (30, 40)) == [(10, 20), (30, 40)]
+    assert _refusals_told([lost], [], (10, 20), (15, 22), (30, 40)) == [(30, 40)]
+
+
+def test_what_hangs_together_with_the_place_of_something_wrong_proves_nothing() -> None:
+    lost = op(Function.BOOK, Reply.OK, "b", (0, 3))
+    assert _refusals_told([lost], [], (0, 10), (5, 15), (15, 20)) == [(15, 20)]
+    assert len(_refusals_told([lost], [], (3, 10), (5, 15))) == 1
