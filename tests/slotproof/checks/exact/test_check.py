@@ -131,3 +131,33 @@ def test_the_result_says_what_was_exercised() -> None:
     ops = (booked(1, "a", 0, 1), refused(2, 5), HistoryOp(3, Function.CANCEL, Reply.OK, 20, 30, "s", "a"))
     exercised = check_history(History(ops, (RestRow("s", "a", CANCELLED),))).exercised
     assert exercised == {"booked": 1, "conflicts": 1, "unknown": 0, "cancelled": 1}
+
+
+Span = tuple[int, int]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reasons"),
+    [
+        ([], ["no booking was confirmed"]),
+        ([("a", (0, 10))], ["no time was asked for twice"]),
+        ([("a", (0, 10)), ("b", (5, 15))], ["no time was asked for twice"]),
+        ([("a", (0, 10)), ("a", (10, 20)), ("a", (30, 40))], ["no time was asked for twice"]),
+        ([("a", (0, 10)), ("a", (20, 30)), ("b", (5, 40))], ["no time was asked for twice"]),
+        ([("a", (0, 10)), ("b", (0, 10)), ("b", (5, 15))], []),
+        ([("a", (0, 10)), ("a", (20, 30)), ("a", (25, 35))], []),
+        ([("a", (0, 10)), ("a", (20, 30)), ("a", (20, 30))], []),
+    ],
+)
+def test_what_asks_for_nothing_twice_proves_nothing(asked: list[tuple[str, Span]], reasons: list[str]) -> None:
+    """One booking after the other, each cancelled before the next."""
+    ops: list[HistoryOp] = []
+    for number, (resource, span) in enumerate(asked):
+        for function, at in ((Function.BOOK, 0), (Function.CANCEL, 20)):
+            since = 100 * number + at
+            name = f"b{number}"
+            ops.append(HistoryOp(len(ops) + 1, function, Reply.OK, since, since + 10, resource, name, *span))
+    rows = tuple(RestRow(op.resource, str(op.id), CANCELLED, op.start, op.end) for op in ops[::2])
+    result = check_history(History(tuple(ops), rows))
+    assert [each.reason for each in result.not_decided] == reasons
+    assert result.verdict is (Verdict.NOT_DECIDED if reasons else Verdict.PASS)

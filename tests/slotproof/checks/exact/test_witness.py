@@ -74,6 +74,8 @@ def test_what_is_left_out_is_unknown() -> None:
     assert loosened(STANDS) == replace(
         STANDS, begin_since=BEFORE, begin_until=END_UNKNOWN, end_since=BEFORE, end_until=END_UNKNOWN
     ), "without its reply the service may have undone it"
+    withdrawn = replace(STANDS, end_since=STANDS.begin_since, end_until=END_UNKNOWN)
+    assert loosened(withdrawn) == loosened(STANDS), "and so it did, nobody knows when"
     assert loosened(MOVED, Unit(Role.BOOK, "m"), move) == MOVED
     unknown = Move(7, (0, 10), BEFORE, END_UNKNOWN, optional=True)
     assert loosened(MOVED, Unit(Role.BOOK, "m")) == replace(MOVED, moves=(unknown,))

@@ -43,6 +43,13 @@ CASES: list[tuple[FindingKind, Group, str]] = [
         "b2 was booked between 1 and 5, and is live at the end; b3 was booked between 1 and 5; b3 was cancelled by 9)",
     ),
     (
+        FindingKind.DOUBLE_BOOKING,
+        Group("anna", (booking("b1"), booking("b2"), booking("b3")), ()),
+        "anna 0–10 was sold twice: b1, b2 and b3 excluded each other (b1 was booked between 1 and 5, and is live at "
+        "the end; b2 was booked between 1 and 5, and is live at the end; b3 was booked between 1 and 5, and is live at "
+        "the end)",
+    ),
+    (
         FindingKind.FALSE_FREE,
         Group("anna", (booking("b1", end=(BEFORE, END_UNKNOWN)),), (refused(3, Claim.FREE, "free"),)),
         "anna 0–10 was called free while b1 held it (b1 was booked between 1 and 5; "
