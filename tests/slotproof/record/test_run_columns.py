@@ -16,7 +16,7 @@ from tests.slotproof.checks.exact.alone import alone, requests
 from tests.slotproof.checks.exact.brute_force import explains
 
 from slotproof.checks.base import FindingKind
-from slotproof.checks.exact import HistoryFinding, Verdict, check_run_folder
+from slotproof.checks.exact import HistoryFinding, Verdict, check, check_run_folder, frontier
 from slotproof.errors import RecordError
 from slotproof.record.arrow_files import ArrowWriter
 from slotproof.record.builder import RecordBuilder, range_s
@@ -101,6 +101,43 @@ def test_each_offered_time_is_a_read(tmp_path: Path, offered: tuple[str, ...], k
     }
     builder.op("availability", at=(40, 50), person="1", **where)
     assert _kinds(_folder(tmp_path, builder.build())) == kinds
+
+
+@pytest.mark.parametrize(
+    ("leeway", "kinds"),
+    [
+        ({"staleness_s": 0.029}, [FindingKind.FALSE_FREE]),
+        ({"staleness_s": 0.031}, []),
+        ({"clock_uncertainty_ns": 14_000_000}, [FindingKind.FALSE_FREE]),
+        ({"clock_uncertainty_ns": 15_000_000}, []),
+    ],
+)
+def test_what_was_offered_may_be_stale_and_clocks_may_be_wrong(
+    tmp_path: Path, leeway: dict[str, Any], kinds: list[FindingKind]
+) -> None:
+    """Offered 30 ms after its caller was told that it is booked."""
+    offered: dict[str, Any] = {
+        "start_s": range_s("10:00"),
+        "end_s": range_s("10:45"),
+        "offered_start_s": [range_s("10:00")],
+    }
+    builder = _booked_and_refused().op("availability", at=(40, 50), person="1", **offered)
+    folder = _folder(tmp_path, builder.build())
+    assert [finding.kind for finding in check_run_folder(folder, **leeway).findings] == kinds
+
+
+def test_a_run_folder_is_searched_up_to_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    caps: list[int] = []
+
+    def suspects(*arguments: Any) -> list[Any]:
+        caps.append(arguments[-1])
+        return []
+
+    monkeypatch.setattr(check, "suspects", suspects)
+    folder = _folder(tmp_path, _booked_and_refused().build())
+    check_run_folder(folder, cap=7)
+    check_run_folder(folder)
+    assert caps == [7, frontier.DEFAULT_CAP]
 
 
 def test_what_a_repeat_is_told_may_be_as_old_as_the_first_attempt(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def test_one_tick_is_enough_unless_clocks_are_uncertain() -> None:
     ops = (booked(1, "a", 0, 10), booked(2, "b", 0, 11), cancelled)
     history = History(ops, (RestRow("s", "a", CANCELLED), RestRow("s", "b", LIVE)))
     assert check_history(history).verdict is Verdict.VIOLATION
+    assert check_columns(columns_of(history)).verdict is Verdict.VIOLATION
     assert check_history(history, clock_uncertainty_ns=1).verdict is Verdict.PASS
 
 

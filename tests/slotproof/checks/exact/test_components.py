@@ -9,7 +9,7 @@ import pytest
 from tests.slotproof.checks.exact.reference import groups_of, resolve
 
 from slotproof.checks.base import FindingKind
-from slotproof.checks.exact import Verdict, check_history
+from slotproof.checks.exact import Verdict, check_history, suspects
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.slot import decide_slot
 from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
@@ -138,6 +138,12 @@ def test_a_slot_beyond_the_cap_is_not_decided_by_name() -> None:
         ("s", "more than 1 states are possible at once")
     ]
     assert check_history(history([3, 3], [0] * 5)).verdict is Verdict.VIOLATION
+
+
+def test_a_slot_too_large_to_be_searched_as_a_whole_is_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "_LARGEST_WHOLE", 0)
+    assert check_history(history([3, 3], [0] * 5)).verdict is Verdict.NOT_DECIDED
+    assert check_history(history([3, 3], [0] * 6)).verdict is Verdict.PASS
 
 
 def test_what_one_part_needs_no_other_gets() -> None:

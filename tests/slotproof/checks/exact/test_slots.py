@@ -55,6 +55,7 @@ def test_both_ways_find_the_same(rounds: int, monkeypatch: pytest.MonkeyPatch) -
         for number, group in enumerate(groups):
             wrong = arrays.is_wrong(answers, number)
             found = shown.get(number, [])
+            assert bool(answers.failures[number]) is (wrong or bool(found)), group
             slot = make_slot(group.bookings, group.readers)
             if isinstance(slot, Failure):
                 assert wrong, group
