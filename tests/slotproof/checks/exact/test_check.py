@@ -162,3 +162,19 @@ def test_what_asks_for_nothing_twice_proves_nothing(asked: list[tuple[str, Span]
     result = check_history(History(tuple(ops), rows))
     assert [each.reason for each in result.not_decided] == reasons
     assert result.verdict is (Verdict.NOT_DECIDED if reasons else Verdict.PASS)
+
+
+def test_a_refused_move_needs_somebody_else_where_it_wanted_to_go() -> None:
+    here, there = (0, 10), (20, 30)
+    mine = HistoryOp(1, Function.BOOK, Reply.OK, 0, 1, "s", "mine", *here)
+    moved = HistoryOp(2, Function.MOVE, Reply.CONFLICT, 50, 60, "s", "mine", *here, *there)
+    others = HistoryOp(3, Function.BOOK, Reply.OK, 0, 1, "s", "other", *there)
+    lost = HistoryOp(4, Function.BOOK, Reply.OK, 0, 1, "s", "lost", *there)
+    row, other_row = RestRow("s", "mine", LIVE, *here), RestRow("s", "other", LIVE, *there)
+    (finding,) = check_history(History((mine, moved), (row,))).findings
+    assert (finding.kind, finding.ops) == (FindingKind.FALSE_REFUSAL, (2,))
+    result = check_history(History((mine, moved, others), (row, other_row)))
+    assert not result.findings
+    assert result.exercised["conflicts"] == 1
+    (finding,) = check_history(History((mine, moved, lost), (row,))).findings
+    assert finding.kind is FindingKind.LOST_BOOKING, "what was lost there may have been in its way"

@@ -62,6 +62,11 @@ CASES: list[tuple[FindingKind, Group, str]] = [
         "op 3 was told taken between 7 and 9)",
     ),
     (
+        FindingKind.FALSE_REFUSAL,
+        Group("anna", (), (refused(3, Claim.HELD_BY_OTHER, "taken", "b1"),)),
+        "anna 0–10 was refused though nothing can have held it (op 3 was told taken between 7 and 9)",
+    ),
+    (
         FindingKind.INCONSISTENT_REPLIES,
         Group("anna", (booking("b1", end=(40, NEVER)),), (refused(3, Claim.NOT_HELD, "not held", "b1"),)),
         "anna 0–10: no order of events explains these replies (b1 was booked between 1 and 5; "
