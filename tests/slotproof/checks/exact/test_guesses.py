@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.slotproof.checks.exact.generate import SLOT, spoil
-from tests.slotproof.checks.exact.tight import tight
+from tests.slotproof.checks.exact.tight import STEP, tight
 from tests.slotproof.checks.exact.traffic import Load, true_history
 
 from slotproof.checks.exact import check_history, suspects
 from slotproof.checks.exact.components import Component, search
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.suspects import _component, _Hard
-from slotproof.record.exchange import History
+from slotproof.record.exchange import Function, History, HistoryOp, Reply
 
 _CAP = 10_000
 HardOf = Callable[[History], _Hard | None]
@@ -56,8 +57,21 @@ def searched(hard: _Hard, number: int, helpers: list[int]) -> Answer:
     return search(component, lives, hard._not_held([*part.narrow, *helpers]), _CAP)
 
 
+def denied(rng: random.Random) -> History:
+    """A tight slot in which callers were often told of lost bookings that they are not held."""
+    history = tight(rng, SLOT, known=5)
+    ops = list(history.ops)
+    for lost in [op for op in ops if op.function is Function.BOOK and op.outcome is Reply.INFO]:
+        since = lost.invoke_ns + rng.randint(0, 3 * STEP)
+        told = HistoryOp(
+            len(ops) + 1, Function.CANCEL, Reply.NOT_HELD, since, since + rng.randint(0, 2), "slot", lost.id
+        )
+        ops += [told] * (rng.random() < 0.5)
+    return replace(history, ops=tuple(ops))
+
+
 def histories() -> list[History]:
-    found = [tight(random.Random(f"guess-{index}"), SLOT, known=5) for index in range(300)]
+    found = [denied(random.Random(f"guess-{index}")) for index in range(400)]
     for index in range(12):
         history = crowded(index, ops=400)
         found += [history, spoil(random.Random(index), history, 2000)]
