@@ -128,6 +128,14 @@ def test_ranges_about_which_requests_alone_do_not_tell_leave_their_replies_undec
     assert not_decided.reason.startswith("who held 1 of 2 ranges is not known")
 
 
+def test_an_unclear_range_where_nothing_was_booked_or_read_leaves_the_rest_as_it_is() -> None:
+    nobodys = HistoryOp(3, Function.CANCEL, Reply.NOT_HELD, 0, 1, "t", "b")
+    history = columns_of(History((booked(1, "a", 0, 1), refused(2, -10), nobodys), (RestRow("s", "a", LIVE),)))
+    at_t = history.places.resource.tolist().index(history.resources.index("t"))
+    result = check_columns(replace(history, unclear=np.array([at_t])))
+    assert [finding.resource for finding in result.findings] == ["s"]
+
+
 def test_the_result_says_what_was_exercised() -> None:
     ops = (booked(1, "a", 0, 1), refused(2, 5), HistoryOp(3, Function.CANCEL, Reply.OK, 20, 30, "s", "a"))
     exercised = check_history(History(ops, (RestRow("s", "a", CANCELLED),))).exercised
