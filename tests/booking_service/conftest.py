@@ -24,9 +24,10 @@ from tests.booking_service.kit.world import WORLD
 
 from booking_service import schema
 from booking_service.flaws import Flaw
-from booking_service.settings import Settings
+from booking_service.settings import Settings, TimeScale
 
 STUB_TIME_SCALE = 20.0
+GENEROUS_S = 3.0
 _numbers = count(1)
 
 
@@ -104,10 +105,10 @@ def serve(
 ) -> Serve:
     """Starts a service with these flaws; keyword arguments change its settings.
 
-    Its waits on others are scaled, its guards on computing keep their life-size figures: with a floor of 250 ms a
-    busy machine is taken for a dead database, and a refused booking for what the test is about.
+    Its waits on others are scaled, its guards on computing are not, and generous: with those of production a busy
+    machine is taken for a dead database, and a refused booking for what the test is about.
     """
-    monkeypatch.setattr("booking_service.settings.GUARD_FLOOR_S", float("inf"))
+    monkeypatch.setattr(TimeScale, "guard", lambda _, life_size_s: max(life_size_s, GENEROUS_S))
 
     def start(*flaws: Flaw, **changes: object) -> AbstractAsyncContextManager[Service]:
         values: dict[str, object] = {

@@ -44,17 +44,15 @@ class ConnectionsHeld:
 
     def inject(self, system: System, params: ConnectionsHeldParams, deadline: Deadline) -> ReadBack:
         with _admin(system) as admin:
-            while True:
-                self._take_all_free(system)
-                surplus = len(_target_sessions(admin)) - params.leave
-                if surplus <= 0:
-                    break
-                _end_idle_sessions(admin, surplus)
-                deadline.require("taking the target's surplus connections")
-                time.sleep(_STEP_S)  # a backend that was told to end frees its slot a moment later
-            for connection in self._held[: -surplus or None] if surplus < 0 else ():
-                connection.close()
-            self._held = [connection for connection in self._held if not connection.closed]
+            wanted = _ordinary_slots(admin) - params.leave
+        # Counted in what is held, not in the target's sessions: one that is just being opened is not to be seen yet,
+        # and the slot of our own admin connection is the target's as soon as that is closed.
+        while not self._take(system, wanted):
+            with _admin(system) as admin:
+                _end_idle_sessions(admin, wanted - len(self._held))
+            deadline.require("taking the target's surplus connections")
+            time.sleep(_STEP_S)  # a backend that was told to end frees its slot a moment later
+        with _admin(system) as admin:
             return ReadBack({"held": len(self._held), "of_target": len(_target_sessions(admin)), "leave": params.leave})
 
     def verify(self, system: System, params: ConnectionsHeldParams) -> Effect:
@@ -85,10 +83,10 @@ class ConnectionsHeld:
     def describe(self, params: ConnectionsHeldParams) -> str:
         return f"other clients hold all but {params.leave} of the database's connections"
 
-    def _take_all_free(self, system: System) -> None:
-        """Connect as an ordinary client until PostgreSQL refuses."""
+    def _take(self, system: System, wanted: int) -> bool:
+        """Connect as an ordinary client until so many are held, or PostgreSQL refuses; whether all are."""
         with suppress(psycopg.OperationalError):  # the refusal is what is waited for
-            while len(self._held) < system.max_connections:
+            while len(self._held) < wanted:
                 self._held.append(
                     psycopg.connect(
                         system.database_url,
@@ -97,6 +95,7 @@ class ConnectionsHeld:
                         autocommit=True,
                     )
                 )
+        return len(self._held) >= wanted
 
 
 @contextmanager
@@ -135,14 +134,19 @@ def _target_sessions(admin: psycopg.Connection[Any]) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-def _free_slots(admin: psycopg.Connection[Any]) -> int:
-    """Connections that an ordinary client could still open."""
+def _ordinary_slots(admin: psycopg.Connection[Any]) -> int:
+    """Connections that all ordinary clients together can have."""
     row = admin.execute(
         "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int "
-        "- current_setting('reserved_connections')::int "
-        "- (select count(*) from pg_stat_activity where backend_type = 'client backend')"
+        "- current_setting('reserved_connections')::int"
     ).fetchone()
-    return max(0, int(row[0])) if row else 0
+    return int(row[0]) if row else 0
+
+
+def _free_slots(admin: psycopg.Connection[Any]) -> int:
+    """Connections that an ordinary client could still open."""
+    row = admin.execute("select count(*) from pg_stat_activity where backend_type = 'client backend'").fetchone()
+    return max(0, _ordinary_slots(admin) - int(row[0])) if row else 0
 
 
 def _end_idle_sessions(admin: psycopg.Connection[Any], count: int) -> None:

@@ -81,3 +81,25 @@ def test_a_moment_without_any_free_slot_is_waited_out(system: System) -> None:
     effect = ConnectionsHeld().verify(system, PARAMS)
     soon.join()
     assert not effect.bitten
+
+
+def test_a_target_that_takes_all_it_can_get_has_what_is_left_to_it(system: System) -> None:
+    taken: list[psycopg.Connection[Any]] = []
+
+    def take_all() -> None:
+        with suppress(psycopg.OperationalError):
+            while True:
+                taken.append(psycopg.connect(system.database_url, autocommit=True))
+
+    fault = ConnectionsHeld()
+    try:
+        take_all()
+        fault.inject(system, PARAMS, Deadline.after(10))
+        take_all()
+        assert fault.verify(system, PARAMS).bitten
+        with connections_held._admin(system) as admin:
+            assert len(connections_held._target_sessions(admin)) == PARAMS.leave
+    finally:
+        fault.heal(system, PARAMS, Deadline.after(10))
+        for connection in taken:
+            connection.close()
