@@ -68,7 +68,6 @@ class System:
     admin_database_url: str
     redis: Address
     processes: Mapping[str, Process] = field(default_factory=dict)
-    max_connections: int = 50
     time_scale: float = 1.0
     retell_api_key: str = ""
 

@@ -143,7 +143,7 @@ def test_the_master_data_are_there_and_the_admin_is_a_superuser(system: System) 
         assert connection.execute("SELECT count(*) FROM appointment_history").fetchone() == (0,)
     with psycopg.connect(system.admin_database_url) as connection:
         assert connection.execute("SHOW is_superuser").fetchone() == ("on",)
-        assert connection.execute("SHOW max_connections").fetchone() == (str(system.max_connections),)
+        assert connection.execute("SHOW max_connections").fetchone() == (str(StackSettings.max_connections),)
 
 
 def test_the_stubs_tell_their_state(system: System) -> None:

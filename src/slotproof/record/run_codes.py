@@ -49,14 +49,14 @@ class PlaceCodes:
 
     def codes(self, resource: Codes, start: Ints, end: Ints) -> Codes:
         """NONE where there is no resource."""
-        different, back = _different([resource.astype(np.int64), start, end - start])
-        return self._codes(different[0].astype(np.int32), different[1], different[1] + different[2])[back]
+        (resources, starts, lengths), back = _different([resource.astype(np.int64), start, end - start])
+        return self._codes(resources, starts, starts + lengths)[back]
 
-    def _codes(self, resource: Codes, start: Ints, end: Ints) -> Codes:
+    def _codes(self, resource: Ints, start: Ints, end: Ints) -> Codes:
         spans = self._spans.codes(self._starts.codes(start) << _HALF | self._ends.codes(end))
         found = np.full(len(resource), NONE, np.int32)
         placed = resource != NONE
-        found[placed] = self._places.codes(resource[placed].astype(np.int64) << _HALF | spans[placed])
+        found[placed] = self._places.codes(resource[placed] << _HALF | spans[placed])
         return found
 
     def resources(self, column: pa.Array) -> Codes:

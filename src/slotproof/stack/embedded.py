@@ -214,7 +214,6 @@ class EmbeddedStack:
             admin_database_url=postgres.admin_url,
             redis=Address(LOOPBACK, valkey.port),
             processes=self._processes,
-            max_connections=settings.max_connections,
             time_scale=settings.time_scale,
             retell_api_key=retell_api_key,
         )

@@ -36,7 +36,6 @@ def system() -> Iterator[System]:
             database_url=f"{server.replace('postgres@', 'app@')}/postgres",
             admin_database_url=f"{server}/postgres",
             redis=nowhere,
-            max_connections=40,
         )
 
 
