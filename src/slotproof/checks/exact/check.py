@@ -24,7 +24,8 @@ from slotproof.checks.exact.model import Claim, Group, Role, Unit
 from slotproof.checks.exact.result import HistoryFinding, HistoryResult, NotDecided, Verdict
 from slotproof.checks.exact.settle import Settled, settle
 from slotproof.checks.exact.slot import Decision, decide_slot
-from slotproof.checks.exact.slots import SlotBookings, SlotReaders, decide_slots
+from slotproof.checks.exact.slot_arrays import SlotBookings, SlotReaders
+from slotproof.checks.exact.slots import decide_slots
 from slotproof.checks.exact.suspects import Suspects, suspects
 from slotproof.checks.exact.witness import minimise
 from slotproof.record.columns import END_UNKNOWN, NONE, HistoryColumns, Ints, columns_of

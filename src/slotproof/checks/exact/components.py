@@ -212,11 +212,6 @@ def search(component: Component, wide: Sequence[Life], refused: Iterable[Reader]
     return frontier.decide(_group(component, wide, refused), cap)
 
 
-def is_easy(component: Component, refused: Iterable[Reader], cap: int) -> bool:
-    """Whether a quick look explains it without a wide booking."""
-    return frontier.is_easy(_group(component, (), refused), cap)
-
-
 def _group(component: Component, wide: Sequence[Life], refused: Iterable[Reader]) -> Group:
     inverted = {life.booking.id for life in (*component.slot.inverted, *wide)}
     bookings = [_certain(life) for life in (*component.slot.forward, *component.slot.inverted)]

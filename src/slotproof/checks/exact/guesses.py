@@ -15,20 +15,29 @@ import numpy as np
 
 from slotproof.checks.exact.model import BEFORE, NEVER
 from slotproof.checks.exact.settle import HELD
+from slotproof.checks.exact.slot_arrays import Failing, SlotBookings, SlotReaders
 from slotproof.checks.exact.slot_components import Components
-from slotproof.checks.exact.slots import SlotBookings, SlotReaders, decide_slots
+from slotproof.checks.exact.slots import Trials
 from slotproof.record.columns import NONE, Flags, Ints
 
-_ROUNDS, _ROUNDS_WITH_HELP = 120, 24
-_HELPERS = (1,) * 8 + (2,) * 6
-"""How many wide bookings each component gets, attempt by attempt."""
+_STAGES = ((24, 1), (60, 4))
+"""Rounds, and how many copies of each component take part in them: one that needs luck gets more of it."""
+_ROOM = 200
+"""With more components than this there are fewer copies: what a round costs grows with them from here on."""
+_HELPERS = ((1,) * 3, (1,) * 3, (2,) * 4, (2,) * 4)
+"""How many wide bookings the copies of each component get, attempt by attempt."""
+_ROUNDS_WITH_HELP = 24
 _TIDY = 8
-"""So many rounds after which those that are explained are put aside; sooner when they are more than `_MANY`."""
-_MANY = 0.3
+"""So many rounds after which those that are explained are put aside; sooner when less than `_MOST` are left."""
+_MOST = 0.7
 _FEW = 3
 """With fewer components than this the search is quicker than more rounds."""
-_CHANGED = 1.5
+_CHANGED = 1.3
 """How many inverted bookings of a component a round changes, on average."""
+_BOLD, _BOLDNESS = 0.1, 3
+"""The share of changes that are kept though they make it worse, by so much: it leads out of dead ends."""
+_THERE = 0.3
+"""The share of changes that are drawn from the very times at which something is wrong."""
 _ANYWHERE, _AFTER, _INSTANT = 0.15, 0.8, 0.25
 """Shares of guesses: at any time that makes sense; then, soon after the end of the booking before; then, never held."""
 _SEED = 20_270_301
@@ -57,7 +66,11 @@ class Guesses:
         has_narrow = np.zeros(components.count, np.bool_)
         has_narrow[components.narrow[0]] = True
         left = np.flatnonzero(has_narrow)
-        left = left[self._climb(components.only(left), _ROUNDS)]
+        for rounds, most in _STAGES:
+            copies = max(1, min(most, _ROOM // max(1, len(left))))
+            left = left[self._climb(components.only(left).copies(copies), copies, rounds)[0]]
+            if len(left) < _FEW:
+                break
         return np.sort(np.concatenate([np.flatnonzero(~has_narrow), left]))
 
     def with_help(self, numbers: Ints, taken: frozenset[int]) -> tuple[Ints, dict[int, int]]:
@@ -66,43 +79,53 @@ class Guesses:
         wide = {number: self._components.wide_of(number) for number in numbers.tolist()}
         left = numbers
         helped_by: dict[int, int] = {}
-        for attempt, count in enumerate(_HELPERS):
+        for counts in _HELPERS:
             used = {*taken, *helped_by}
             picks: list[tuple[int, int]] = []
-            for place, number in enumerate(left.tolist()):
-                skipped = int(self._rng.integers(attempt + 1))
-                free = list(islice((each for each in wide[number] if each not in used), skipped, skipped + count))
-                used.update(free)
-                picks += [(place, each) for each in free]
+            for copy, count in enumerate(counts):
+                for place, number in enumerate(left.tolist()):
+                    free = list(islice((each for each in wide[number] if each not in used), count))
+                    used.update(free)
+                    picks += [(copy * len(left) + place, each) for each in free]
             if not picks:
                 break
-            failed = self._climb(_with_narrow(self._components.only(left), picks), _ROUNDS_WITH_HELP)
-            still = set(failed.tolist())
-            helped_by.update((pick, int(left[place])) for place, pick in picks if place not in still)
-            left = left[failed]
+            copies = self._components.only(left).copies(len(counts))
+            still, solved = self._climb(_with_narrow(copies, picks), len(counts), _ROUNDS_WITH_HELP)
+            first = {copy % len(left): copy for copy in reversed(solved.tolist())}
+            helped_by.update(
+                (pick, int(left[copy % len(left)])) for copy, pick in picks if first.get(copy % len(left)) == copy
+            )
+            left = left[still]
         return left, helped_by
 
-    def _climb(self, components: Components, rounds: int) -> Ints:
-        """The components that no guess explained. Each keeps its best guess, and changes it in one or two places."""
+    def _climb(self, components: Components, copies: int, rounds: int) -> tuple[Ints, Ints]:
+        """Which components no guess explained, and which copies of the others some guess did.
+
+        Each picks something that is wrong and changes what is near it, for better or, now and then, for worse.
+        """
+        rng = self._rng
+        one = np.tile(np.arange(components.count // copies), copies)
+        is_solved = np.zeros(components.count, np.bool_)
         left = np.arange(components.count)
         guess = _Guess(components, self._bookings, self._readers, self._refused)
-        best = guess.draw(self._rng, np.ones(guess.size, np.bool_))
-        failures = guess.failures(best)
+        kept = guess.draw(rng, np.ones(guess.size, np.bool_))
+        wrong = guess.failing(kept)
         for number in range(rounds):
-            explained = failures == 0
-            if explained.any() and (number % _TIDY == 0 or explained.mean() > _MANY):
-                left, failures = left[~explained], failures[~explained]
-                best = best[~explained[guess.owner]]
+            is_solved[left[wrong.count(len(left)) == 0]] = True
+            others = ~np.isin(one[left], one[is_solved])
+            if not others.all() and (number % _TIDY == 0 or others.mean() < _MOST):
+                kept, wrong, left = kept[others[guess.owner]], wrong.only(others), left[others]
                 guess = _Guess(components.only(left), self._bookings, self._readers, self._refused)
-            if not len(left) or (len(left) < _FEW and number >= _TIDY):
+            if not len(left) or (len(left) < _FEW * copies and number >= _TIDY):
                 break
-            changes = self._rng.random(guess.size) < _CHANGED / np.maximum(guess.count[guess.owner], _CHANGED)
-            other = np.where(changes, guess.draw(self._rng, changes), best)
-            found = guess.failures(other)
-            better = found <= failures
-            failures = np.where(better, found, failures)
-            best = np.where(better[guess.owner], other, best)
-        return left[failures > 0]
+            other = guess.changed(rng, kept, wrong)
+            found, failures = guess.failing(other), wrong.count(len(left))
+            bold = (rng.random(len(left)) < _BOLD) * _BOLDNESS
+            taken = (failures > 0) & (found.count(len(left)) <= failures + bold)
+            kept = np.where(taken[guess.owner], other, kept)
+            wrong = Failing.together((wrong.of(~taken), found.of(taken)))
+        is_solved[left[wrong.count(len(left)) == 0]] = True
+        return np.setdiff1d(one, one[is_solved]), np.flatnonzero(is_solved)
 
 
 def _with_narrow(components: Components, picks: list[tuple[int, int]]) -> Components:
@@ -135,6 +158,8 @@ class _Guess:
         self._after = self._previous_ends()[self._narrow]
         self._take_readers(refused)
         self._useful = self._reach_of_readers()
+        self._window = since[self._narrow], end_until[self._narrow]
+        self._trials = Trials(components.count, SlotBookings(self._home, *self._times), self._chosen)
 
     def _previous_ends(self) -> Ints:
         """By booking: when the one that ended before it, in the component, was still held."""
@@ -154,12 +179,12 @@ class _Guess:
         owner, chosen = self._components.readers
         if refused.size:
             of_narrow, narrow = self._components.narrow
-            home = np.full(width, NONE, np.int64)
-            home[narrow] = of_narrow
-            known = refused[readers.booking[refused] < width]
-            here = known[home[readers.booking[known]] != NONE]
-            owner = np.concatenate([owner, home[readers.booking[here]]])
-            chosen = np.concatenate([chosen, here])
+            refused = refused[np.argsort(readers.booking[refused], kind="stable")]
+            first, last = (np.searchsorted(readers.booking[refused], narrow, side) for side in ("left", "right"))
+            count = last - first
+            at = np.arange(count.sum()) + np.repeat(last - np.cumsum(count), count)
+            owner = np.concatenate([owner, np.repeat(of_narrow, count)])
+            chosen = np.concatenate([chosen, refused[at]])
         booking = readers.booking[chosen]
         wanted = owner * width + np.where((booking != NONE) & (booking < width), booking, 0)
         at = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
@@ -189,8 +214,8 @@ class _Guess:
         low = np.maximum(since, np.minimum(first[self.owner], until))
         return low, np.maximum(low, np.minimum(np.minimum(until, end_until - 1), last[self.owner]))
 
-    def failures(self, guess: Ints) -> Ints:
-        """How many things in each component cannot be; 0 proves that an order exists."""
+    def failing(self, guess: Ints) -> Failing:
+        """What cannot be; nothing in a component proves that an order exists."""
         since, until, end_since, end_until = (each.copy() for each in self._times)
         at = self._narrow
         holds = (guess != NONE) & (since[at] <= guess) & (guess <= until[at]) & (guess + 1 <= end_until[at])
@@ -198,7 +223,24 @@ class _Guess:
         until[at] = instant
         end_since[at] = np.maximum(end_since[at], instant + 1)
         guessed = SlotBookings(self._home, since, until, end_since, end_until)
-        return decide_slots(self._components.count, guessed, self._chosen, with_components=False).failures
+        return self._trials.failing(guessed)
+
+    def changed(self, rng: np.random.Generator, guess: Ints, wrong: Failing) -> Ints:
+        """Another guess for one or two of the bookings near something that is wrong in their component."""
+        order = rng.permutation(len(wrong.slot))
+        pick = np.full(self._components.count, NONE, np.int64)
+        pick[wrong.slot[order]] = order
+        picked = pick[self.owner]
+        since, until = wrong.since[picked], wrong.until[picked]
+        since, until = np.minimum(since, until), np.maximum(since, until)
+        near = (picked != NONE) & (self._window[0] <= until) & (since <= self._window[1])
+        count = np.bincount(self.owner[near], minlength=self._components.count)[self.owner]
+        changes = near & (rng.random(self.size) * np.maximum(count, _CHANGED) < _CHANGED)
+        drawn = self.draw(rng, changes)
+        low, high = np.maximum(self._useful[0], since), np.minimum(self._useful[1], until)
+        there = changes & (low <= high) & (rng.random(self.size) < _THERE)
+        drawn[there] = low[there] + (rng.random(int(there.sum())) * (high[there] - low[there])).astype(np.int64)
+        return np.where(changes, drawn, guess)
 
     def draw(self, rng: np.random.Generator, wanted: Flags) -> Ints:
         """For each wanted booking an instant inside some refusal of its component, or any that it may have held."""

@@ -54,6 +54,19 @@ class Components:
             kept(self.narrow), self.wide, self.origin[chosen],
         )  # fmt: skip
 
+    def copies(self, times: int) -> Components:
+        """Each as often: copy i of component k is component i x count + k."""
+
+        def repeated(pair: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+            shift = np.repeat(np.arange(times) * self.count, len(pair[0]))
+            return np.tile(pair[0], times) + shift, np.tile(pair[1], times)
+
+        return Components(
+            np.tile(self.slot, times), np.tile(self.has_left, times), np.tile(self.has_right, times),
+            repeated(self.forward), repeated(self.readers), repeated(self.narrow), self.wide,
+            np.tile(self.origin, times),
+        )  # fmt: skip
+
 
 def innermost(alike: Sequence[Numbers], since: Ints, until: Ints) -> Flags:
     """All but those whose interval contains another one, or the same, that is `alike` in everything else: what

@@ -6,39 +6,21 @@ changes. What fails is handed over by component, to be decided, explained and wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
 
 import numpy as np
 
-from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
+from slotproof.checks.exact.model import BEFORE, NEVER
+from slotproof.checks.exact.settle import FREE, HELD, NOT_HELD
+from slotproof.checks.exact.slot_arrays import Failing, SlotBookings, SlotReaders, tightened
 from slotproof.checks.exact.slot_components import Components, innermost
 from slotproof.checks.exact.timeline import Timeline
-from slotproof.record.columns import Flags, Ints, Numbers, Words
+from slotproof.record.columns import Flags, Ints, Numbers
 
 _ROUNDS = 32
 """After so many rounds of the fixpoint the rest is done one by one: an adversary can force one for each booking."""
-
-
-@dataclass
-class SlotBookings:
-    """Bookings of all slots: slot number and intervals. What is said of them later is an index into these."""
-
-    slot: Numbers
-    begin_since: Ints
-    begin_until: Ints
-    end_since: Ints
-    end_until: Ints
-
-
-@dataclass
-class SlotReaders:
-    """Readers of all slots; `booking` is an index into the bookings for HELD_BY and NOT_HELD, else -1."""
-
-    claim: Words
-    slot: Numbers
-    booking: Numbers
-    since: Ints
-    until: Ints
 
 
 @dataclass
@@ -48,7 +30,6 @@ class SlotAnswers:
     `bookings`: with tightened bounds. `contradictions`: bookings whose own bounds exclude each other. `overlapping`:
     pairs whose cores overlap. `inside`: (reader, booking): called free inside a core. `squeezed`: (inverted booking,
     booking): no room beside it. `refused`: readers of inverted bookings ("not held") that are not certainly right.
-    `failures`: how many things in each slot cannot be, as far as the greedy sees.
     """
 
     bookings: SlotBookings
@@ -58,34 +39,63 @@ class SlotAnswers:
     squeezed: list[tuple[int, int]]
     components: Components | None = None
     refused: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    failures: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def tightened(bookings: SlotBookings, readers: SlotReaders) -> SlotBookings:
-    """Bounds after what a booking's own replies imply, and the reads that saw it."""
-    begin_until = np.minimum(bookings.begin_until, bookings.end_until)
-    end_since = np.maximum(bookings.end_since, bookings.begin_since)
-    naming = np.flatnonzero(readers.claim == HELD_BY)
-    if naming.size:
-        named = readers.booking[naming]
-        np.minimum.at(begin_until, named, readers.until[naming])
-        np.maximum.at(end_since, named, readers.since[naming])
-    return replace(bookings, begin_until=begin_until, end_since=end_since)
-
-
-def decide_slots(
-    slots: int, bookings: SlotBookings, readers: SlotReaders, *, with_components: bool = True
-) -> SlotAnswers:
+def decide_slots(slots: int, bookings: SlotBookings, readers: SlotReaders) -> SlotAnswers:
     """Slots without an entry in the answer are possible. Slots that were sold twice have their replies left out."""
-    return _Slots(slots, bookings, readers).run(with_components=with_components)
+    return _Slots(slots, bookings, readers).answers()
+
+
+class Trials:
+    """The same slots and readers tried with one assignment of bookings after another, all within these bounds."""
+
+    def __init__(self, slots: int, bounds: SlotBookings, readers: SlotReaders) -> None:
+        self._slots = slots
+        self._readers = readers
+        timeline = _timeline(slots, bounds, readers)
+        self._order = None if timeline.is_ranked else cache(partial(_in_order, timeline, readers))
+        self._timeline = timeline
+
+    def failing(self, bookings: SlotBookings) -> Failing:
+        """What `decide_slots` finds wrong, only located: nothing in a slot means that it is possible."""
+        if self._order is None:  # ranks know the times of the bounds only
+            return _Slots(self._slots, bookings, self._readers).failing()
+        return _Slots(self._slots, bookings, self._readers, self._timeline, self._order).failing()
+
+
+def _timeline(slots: int, bookings: SlotBookings, readers: SlotReaders) -> Timeline:
+    times = (bookings.begin_since, bookings.begin_until, bookings.end_since, bookings.end_until)
+    return Timeline(slots, (*times, readers.since, readers.until))
+
+
+Ordered = tuple[Numbers, Ints, Ints]
+"""Indices of readers, and the keys of their times."""
+
+
+def _in_order(timeline: Timeline, readers: SlotReaders, claim: int) -> Ordered:
+    """The readers that claim this, by slot and since, so that searches run in order."""
+    which = np.flatnonzero(readers.claim == claim).astype(np.int32)
+    since = timeline.keys(readers.slot[which], readers.since[which])
+    order = np.argsort(since, kind="stable")
+    which = which[order]
+    since = since[order]
+    del order  # there may be millions
+    return which, since, timeline.keys(readers.slot[which], readers.until[which])
 
 
 class _Slots:
-    def __init__(self, slots: int, bookings: SlotBookings, readers: SlotReaders) -> None:
+    def __init__(
+        self,
+        slots: int,
+        bookings: SlotBookings,
+        readers: SlotReaders,
+        timeline: Timeline | None = None,
+        in_order: Callable[[int], Ordered] | None = None,
+    ) -> None:
         self._slots = slots
         self._readers = readers
-        times = (bookings.begin_since, bookings.begin_until, bookings.end_since, bookings.end_until)
-        self._timeline = timeline = Timeline(slots, (*times, readers.since, readers.until))
+        self._timeline = timeline = timeline or _timeline(slots, bookings, readers)
+        self._in_order = in_order or partial(_in_order, timeline, readers)
         self._bookings = bookings = tightened(bookings, readers)
         times = (bookings.begin_since, bookings.begin_until, bookings.end_since, bookings.end_until)
         bs, be, cs, ce = (timeline.keys(bookings.slot, each) for each in times)
@@ -108,39 +118,68 @@ class _Slots:
         self._bad = np.zeros(slots, np.bool_)
         self._bad[bookings.slot[self._contradictions]] = True
 
-    def run(self, *, with_components: bool) -> SlotAnswers:
-        overlapping = self._overlapping(with_pairs=with_components)
-        answers = SlotAnswers(self._bookings, self._contradictions, overlapping, [], [])
+    def answers(self) -> SlotAnswers:
+        answers = SlotAnswers(self._bookings, self._contradictions, _pairs(*self._overlapping()), [], [])
+        conditions, failed = self._decide(answers)
+        failed &= ~self._bad[self._gap_slot]
+        if failed.any():
+            answers.components = self._components(conditions, failed)
+        refused, readers = answers.refused, self._readers
+        inner = innermost((readers.booking[refused],), readers.since[refused], readers.until[refused])
+        answers.refused = refused[inner]
+        return answers
+
+    def failing(self) -> Failing:
+        holder, begins_inside = self._overlapping()
+        answers = SlotAnswers(self._bookings, self._contradictions, [], [], [])
+        _, failed = self._decide(answers)
+        bookings, readers, contradictions = self._bookings, self._readers, self._contradictions
+        inside = np.array([reader for reader, _ in answers.inside], np.int64)
+        squeezed = np.array([booking for booking, _ in answers.squeezed], np.int64)
+        own = np.concatenate([squeezed, contradictions])
+        return Failing.together(
+            (
+                Failing(bookings.slot[begins_inside], bookings.begin_until[begins_inside], bookings.end_since[holder]),
+                Failing(readers.slot[inside], readers.since[inside], readers.until[inside]),
+                Failing(bookings.slot[own], bookings.begin_until[own], bookings.end_since[own]),
+                self._failing_gaps(np.flatnonzero(failed)),
+            )
+        )
+
+    def _failing_gaps(self, gap: Ints) -> Failing:
+        """From the end of the booking before the gap to the begin of the one behind it."""
+        slot = self._gap_slot[gap]
+        behind = gap - slot
+        before = behind - 1
+        since, until = np.full(len(gap), BEFORE, np.int64), np.full(len(gap), NEVER, np.int64)
+        has_before, has_behind = before >= self._starts[slot], behind < self._starts[slot + 1]
+        since[has_before] = self._bookings.end_since[self._order[before[has_before]]]
+        until[has_behind] = self._bookings.begin_until[self._order[behind[has_behind]]]
+        return Failing(slot, since, until)
+
+    def _decide(self, answers: SlotAnswers) -> tuple[_Conditions, Flags]:
+        """What makes conditions, and the gaps of which some cannot be met."""
         self._make_gaps()
         conditions = _Conditions()
-        frees = np.flatnonzero(self._readers.claim == FREE)
-        self._place_free(conditions, frees, answers)
+        self._place_free(conditions, answers)
         self._place_inverted(conditions, answers)
         self._place_held(conditions)
         self._place_not_held(conditions, answers)
         conditions.close()
-        failed = self._fixpoint(conditions)
-        failed &= ~self._bad[self._gap_slot]
-        if failed.any() and with_components:
-            answers.components = self._components(conditions, failed)
-        wrong = [self._readers.slot[reader] for reader, _ in answers.inside]
-        wrong += [self._bookings.slot[booking] for booking, _ in answers.squeezed]
-        failing = np.concatenate([self._gap_slot[failed], np.array(wrong, np.int64)])
-        answers.failures = np.bincount(failing, minlength=self._slots) + self._bad * len(failed)
-        return answers
+        return conditions, self._fixpoint(conditions)
 
-    def _overlapping(self, *, with_pairs: bool) -> list[tuple[int, int]]:
-        """Each forward booking that begins inside the core of an earlier one, with that one."""
+    def _overlapping(self) -> tuple[Numbers, Numbers]:
+        """Each forward booking that begins inside the core of an earlier one, behind that one."""
         if len(self._be) < 2:
-            return []
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         latest = np.maximum.accumulate(self._cs)
         # Never across slots: the keys of a later one are later.
         begins_inside = np.flatnonzero(latest[:-1] > self._be[1:]) + 1
+        if not begins_inside.size:
+            return begins_inside, begins_inside
         self._bad[self._slot[begins_inside]] = True
-        if not (begins_inside.size and with_pairs):
-            return []
         holder = np.maximum.accumulate(np.where(self._cs == latest, np.arange(len(latest)), 0))[begins_inside - 1]
-        return list(zip(self._order[holder].tolist(), self._order[begins_inside].tolist(), strict=True))
+        return self._order[holder], self._order[begins_inside]
 
     def _make_gaps(self) -> None:
         """The gap before forward booking j is j + slot; the last one of each slot is open."""
@@ -167,19 +206,16 @@ class _Slots:
         self._begin[lasts] = edge
         self._begin[self._at] = self._bs
 
-    def _sorted(self, which: Ints) -> tuple[Numbers, Ints, Ints]:
-        """Readers of slots that can still be explained, in order of (slot, since), so that searches run in order."""
-        readers = self._readers
-        which = which[~self._bad[readers.slot[which]]].astype(np.int32)
-        since = self._timeline.keys(readers.slot[which], readers.since[which])
-        order = np.argsort(since, kind="stable")
-        which = which[order]
-        since = since[order]
-        del order  # there may be millions
-        return which, since, self._timeline.keys(readers.slot[which], readers.until[which])
+    def _readers_of(self, claim: int) -> Ordered:
+        """In order; only those of slots that can still be explained."""
+        which, since, until = self._in_order(claim)
+        if not self._bad.any():
+            return which, since, until
+        good = ~self._bad[self._readers.slot[which]]
+        return which[good], since[good], until[good]
 
-    def _place_free(self, conditions: _Conditions, which: Ints, answers: SlotAnswers) -> None:
-        which, since, until = self._sorted(which)
+    def _place_free(self, conditions: _Conditions, answers: SlotAnswers) -> None:
+        which, since, until = self._readers_of(FREE)
         inside, holder = self._free(conditions, which, self._readers.slot[which], since, until)
         answers.inside.extend(zip(which[inside].tolist(), holder, strict=True))
 
@@ -220,7 +256,7 @@ class _Slots:
         return inside, self._order[at[inside] - 1].tolist()
 
     def _place_held(self, conditions: _Conditions) -> None:
-        which, since, until = self._sorted(np.flatnonzero(self._readers.claim == HELD))
+        which, since, until = self._readers_of(HELD)
         gap = np.searchsorted(self._cs, since, "left")
         gap += self._readers.slot[which]
         undecided = self._high[gap] > until
@@ -232,7 +268,7 @@ class _Slots:
 
     def _place_not_held(self, conditions: _Conditions, answers: SlotAnswers) -> None:
         readers = self._readers
-        which, since, until = self._sorted(np.flatnonzero(readers.claim == NOT_HELD))
+        which, since, until = self._readers_of(NOT_HELD)
         at = self._position[readers.booking[which]]
         forward = at >= 0
         conditions.add_spanning(at[forward], since[forward], until[forward], which[forward], self)
@@ -245,9 +281,7 @@ class _Slots:
         may_span = (self._inverted_reach[0][inverted] < since[apart]) & (
             until[apart] < self._inverted_reach[1][inverted]
         )
-        refused = which[apart][may_span]
-        alike = (readers.booking[refused],)
-        answers.refused = refused[innermost(alike, readers.since[refused], readers.until[refused])]
+        answers.refused = which[apart][may_span]
 
     def may_span(self, at: Numbers, since: Ints, until: Ints) -> Flags:
         """Whether the forward bookings may have held from before `since` until after `until`."""
@@ -340,6 +374,10 @@ class _Slots:
             wide=(number[first[good]], number[last[good]], self._inverted[good]),
             origin=wanted,
         )
+
+
+def _pairs(first: Numbers, second: Numbers) -> list[tuple[int, int]]:
+    return list(zip(first.tolist(), second.tolist(), strict=True))
 
 
 class _Conditions:

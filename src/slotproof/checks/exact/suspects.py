@@ -7,21 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slotproof.checks.exact.components import Component, is_easy, judge_components, make_component, search, with_help
+from slotproof.checks.exact.components import Component, judge_components, make_component, search, with_help
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.greedy import Life, tighten
 from slotproof.checks.exact.guesses import Guesses
 from slotproof.checks.exact.model import Booking, Group, Reader
 from slotproof.checks.exact.settle import HELD_BY, Settled
 from slotproof.checks.exact.slot import Decision
+from slotproof.checks.exact.slot_arrays import SlotBookings, SlotReaders
 from slotproof.checks.exact.slot_components import Components
-from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders
+from slotproof.checks.exact.slots import SlotAnswers
 from slotproof.record.columns import Ints, Numbers
 
 _LARGEST_WHOLE = 20_000
 """Slots of more bookings and readers are not searched as a whole: the search would end at its cap."""
-_CROWDED = 5
-"""With so many inverted bookings, a component that no guess explains may well need no help."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +77,37 @@ class _Hard:
     def unexplained(self) -> list[int]:
         """Those for which no explanation was found in which each wide booking helps one component at most.
 
-        Guesses give each a helper; who needs several, or a better search, is then served first.
+        Guesses give each its helpers. Who needs a better search is then served first, and whoever loses a helper by
+        it is in need again. Helpers that a search found are taken away only where nothing else is left, and only
+        once for each component: so there is an end.
         """
-        in_need = [number for number in self.numbers.tolist() if not self._is_easy(number)]
-        left, helped_by = self.guesses.with_help(np.array(in_need, np.int64), frozenset())
         unexplained: list[int] = []
+        insisted: set[int] = set()
+        helps: dict[int, int] = {}
         reserved: set[int] = set()
-        for number in left.tolist():
-            part = self.parts.of(number)
-            wide = [index for index in part.wide if index not in reserved]
-            needed = self._needed(replace(part, wide=sorted(wide, key=helped_by.__contains__)))
-            if needed is None:
-                unexplained.append(number)
-            else:
+        in_need = self.numbers
+        while in_need.size:
+            left, helped = self.guesses.with_help(in_need, frozenset(helps))
+            helps |= helped
+            robbed: set[int] = set()
+            for number in left.tolist():
+                part = self.parts.of(number)
+                wide = sorted(part.wide, key=lambda index: (index in reserved, index in helps))
+                free = [index for index in wide if index not in reserved]
+                needed = self._needed(replace(part, wide=free))
+                if needed is None and len(free) < len(wide) and number not in insisted:
+                    insisted.add(number)
+                    needed = self._needed(replace(part, wide=wide))
+                if needed is None:
+                    unexplained.append(number)
+                    continue
+                robbed |= {helps[index] for index in needed & helps.keys()}
+                helps |= dict.fromkeys(needed, number)
                 reserved |= needed
-        robbed = sorted({number for helper, number in helped_by.items() if helper in reserved})
-        still, _ = self.guesses.with_help(np.array(robbed, np.int64), frozenset(reserved | set(helped_by)))
-        return [*unexplained, *still.tolist()]
+            helps = {index: number for index, number in helps.items() if number not in robbed}
+            reserved &= helps.keys()
+            in_need = np.array(sorted(robbed), np.int64)
+        return unexplained
 
     def judged(self, slot: int) -> Iterator[Suspects]:
         """All such components of one slot: what cannot be, or is not decided."""
@@ -117,13 +130,6 @@ class _Hard:
         elif judged.rest is Answer.TOO_MANY:
             yield Suspects(maker.group(self.parts.of(numbers[0]).forward, []), Decision(Answer.TOO_MANY))
 
-    def _is_easy(self, number: int) -> bool:
-        """Whether a quick look explains it, tried only where it has many inverted bookings of its own."""
-        if not self.parts.is_crowded(number):
-            return False
-        part = self.parts.of(number)
-        return is_easy(_component(self.maker, part), self._not_held(part.narrow), self.cap)
-
     def _needed(self, part: _Part) -> set[int] | None:
         """The wide bookings with which a search explains the component; None when it does not."""
         component = _component(self.maker, part)
@@ -133,6 +139,10 @@ class _Hard:
         answer, chosen = with_help(component, not_held, self.cap)
         if answer is not Answer.POSSIBLE:
             return None
+        for life in reversed(chosen):  # the last are those that others need most
+            fewer = [each for each in chosen if each is not life]
+            if fewer and search(component, fewer, not_held, self.cap) is Answer.POSSIBLE:
+                chosen = fewer
         index_of = {self.maker.life(index).booking.id: index for index in part.wide}
         return {index_of[life.booking.id] for life in chosen}
 
@@ -172,7 +182,6 @@ class _Parts:
 
     def __init__(self, components: Components, readers: SlotReaders, refused: Ints) -> None:
         self._components = components
-        self._narrow_count = np.bincount(components.narrow[0], minlength=components.count)
         self._refused: dict[int, list[int]] = {}
         for booking, index in zip(readers.booking[refused].tolist(), refused.tolist(), strict=True):
             self._refused.setdefault(booking, []).append(index)
@@ -187,10 +196,6 @@ class _Parts:
             bool(components.has_left[number]), bool(components.has_right[number]), forward, readers, narrow,
             components.wide_of(number),
         )  # fmt: skip
-
-    def is_crowded(self, number: int) -> bool:
-        """Whether it has many inverted bookings of its own."""
-        return bool(self._narrow_count[number] >= _CROWDED)
 
     def refused(self, bookings: Iterable[int]) -> list[int]:
         """Readers that say of these inverted bookings that they were not held."""

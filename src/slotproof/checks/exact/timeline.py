@@ -30,6 +30,11 @@ class Timeline:
         self._end_unknown = length + 1
         self.beyond = length + 3
 
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it knows only the times that it was made of."""
+        return self._ranks is not None
+
     def keys(self, slot: Numbers, times: Ints) -> Ints:
         """`times` in nanoseconds, or BEFORE, END_UNKNOWN, NEVER, BEYOND of the model."""
         if self._ranks is not None:

@@ -20,7 +20,9 @@ from slotproof.checks.exact.components import Component, components_of, smallest
 from slotproof.checks.exact.greedy import Failure, Slot, decide_forward, make_slot, place
 from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader
 from slotproof.checks.exact.settle import FREE, HELD, HELD_BY, NOT_HELD
-from slotproof.checks.exact.slots import SlotAnswers, SlotBookings, SlotReaders, decide_slots
+from slotproof.checks.exact.slot_arrays import SlotBookings, SlotReaders
+from slotproof.checks.exact.slots import SlotAnswers, Trials, decide_slots
+from slotproof.record.columns import Ints
 from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
 
 _CODES = {Claim.FREE: FREE, Claim.HELD: HELD, Claim.HELD_BY: HELD_BY, Claim.NOT_HELD: NOT_HELD}
@@ -37,6 +39,10 @@ class Shown(NamedTuple):
     readers: frozenset[tuple[Claim, int, int]]
 
 
+def failures_in(arrays: Arrays, slots: int) -> Ints:
+    return Trials(slots, arrays.bookings, arrays.readers).failing(arrays.bookings).count(slots)
+
+
 @pytest.mark.parametrize("rounds", [32, 0])
 def test_both_ways_find_the_same(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """`rounds`: of the fixpoint, before the rest is done one by one."""
@@ -45,6 +51,7 @@ def test_both_ways_find_the_same(rounds: int, monkeypatch: pytest.MonkeyPatch) -
     for groups in in_batches(slots_of(range(2000))):
         arrays = Arrays(groups)
         answers = decide_slots(len(groups), arrays.bookings, arrays.readers)
+        failures = failures_in(arrays, len(groups))
         shown = arrays.shown(answers)
         for pair in answers.overlapping:
             assert isinstance(make_slot(*arrays.named(pair)), Failure), pair
@@ -55,7 +62,7 @@ def test_both_ways_find_the_same(rounds: int, monkeypatch: pytest.MonkeyPatch) -
         for number, group in enumerate(groups):
             wrong = arrays.is_wrong(answers, number)
             found = shown.get(number, [])
-            assert bool(answers.failures[number]) is (wrong or bool(found)), group
+            assert bool(failures[number]) is (wrong or bool(found)), group
             slot = make_slot(group.bookings, group.readers)
             if isinstance(slot, Failure):
                 assert wrong, group
@@ -237,7 +244,7 @@ def test_what_two_replies_say_of_one_bound_both_count(rounds: int, monkeypatch: 
     after = Reader(4, Claim.NOT_HELD, WHOLE, 7, 25, "b")
     for readers, failures in (([after], 0), ([inside], 1), ([inside, after], 1), ([after, inside], 1)):
         arrays = Arrays([Group("s", (booking,), tuple(readers))])
-        assert decide_slots(1, arrays.bookings, arrays.readers).failures.tolist() == [failures]
+        assert failures_in(arrays, 1).tolist() == [failures]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
@@ -249,9 +256,9 @@ def test_one_bound_may_set_the_next_for_as_long_as_there_are_bookings(count: int
     readers = [Reader(start, Claim.NOT_HELD, WHOLE, start + 5, start + 14, f"b{start}") for start in starts]
     readers += [Reader(1000 + start, Claim.HELD, WHOLE, start + 16, start + 23) for start in starts]
     first = Reader(1, Claim.HELD, WHOLE, 2, 3)
-    for told, failing in ((readers, False), ([first, *readers], True)):
+    for told, is_wrong in ((readers, False), ([first, *readers], True)):
         arrays = Arrays([Group("s", bookings, tuple(told))])
-        assert bool(decide_slots(1, arrays.bookings, arrays.readers).failures[0]) is failing
+        assert bool(failures_in(arrays, 1)[0]) is is_wrong
         slot = make_slot(bookings, told)
         assert isinstance(slot, Slot)
-        assert bool(decide_forward(slot)) is failing
+        assert bool(decide_forward(slot)) is is_wrong
