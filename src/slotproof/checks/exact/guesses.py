@@ -20,18 +20,19 @@ from slotproof.checks.exact.slot_components import Components
 from slotproof.checks.exact.slots import Trials
 from slotproof.record.columns import NONE, Flags, Ints
 
-_STAGES = ((24, 1), (60, 4))
+_STAGES = ((24, 1), (90, 4))
 """Rounds, and how many copies of each component take part in them: one that needs luck gets more of it."""
 _ROOM = 200
 """With more components than this there are fewer copies: what a round costs grows with them from here on."""
 _HELPERS = ((1,) * 3, (1,) * 3, (2,) * 4, (2,) * 4)
 """How many wide bookings the copies of each component get, attempt by attempt."""
-_ROUNDS_WITH_HELP = 24
+_ROUNDS_WITH_HELP = 48
 _TIDY = 8
 """So many rounds after which those that are explained are put aside; sooner when less than `_MOST` are left."""
 _MOST = 0.7
+_PATIENCE = 20
+"""So many rounds that explain nothing are enough; `_TIDY` are where few are left: the search is quicker then."""
 _FEW = 3
-"""With fewer components than this the search is quicker than more rounds."""
 _CHANGED = 1.3
 """How many inverted bookings of a component a round changes, on average."""
 _BOLD, _BOLDNESS = 0.1, 3
@@ -110,13 +111,16 @@ class Guesses:
         guess = _Guess(components, self._bookings, self._readers, self._refused)
         kept = guess.draw(rng, np.ones(guess.size, np.bool_))
         wrong = guess.failing(kept)
+        latest = 0
         for number in range(rounds):
             is_solved[left[wrong.count(len(left)) == 0]] = True
             others = ~np.isin(one[left], one[is_solved])
+            latest = latest if others.all() else number
             if not others.all() and (number % _TIDY == 0 or others.mean() < _MOST):
                 kept, wrong, left = kept[others[guess.owner]], wrong.only(others), left[others]
                 guess = _Guess(components.only(left), self._bookings, self._readers, self._refused)
-            if not len(left) or (len(left) < _FEW * copies and number >= _TIDY):
+            patience = _PATIENCE if len(left) >= _FEW * copies else _TIDY
+            if not len(left) or number - latest > patience:
                 break
             other = guess.changed(rng, kept, wrong)
             found, failures = guess.failing(other), wrong.count(len(left))
