@@ -92,10 +92,9 @@ class Guesses:
                 break
             copies = self._components.only(left).copies(len(counts))
             still, solved = self._climb(_with_narrow(copies, picks), len(counts), _ROUNDS_WITH_HELP)
-            first = {copy % len(left): copy for copy in reversed(solved.tolist())}
-            helped_by.update(
-                (pick, int(left[copy % len(left)])) for copy, pick in picks if first.get(copy % len(left)) == copy
-            )
+            first = np.unique(solved % len(left), return_index=True)[1]  # one copy of each is enough
+            served = set(solved[first].tolist())
+            helped_by.update((each, int(left[copy % len(left)])) for copy, each in picks if copy in served)
             left = left[still]
         return left, helped_by
 

@@ -12,6 +12,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from slotproof.checks.exact.conditions import Conditions
 from slotproof.checks.exact.model import BEFORE, NEVER
 from slotproof.checks.exact.settle import FREE, HELD, NOT_HELD
 from slotproof.checks.exact.slot_arrays import Failing, SlotBookings, SlotReaders, tightened
@@ -29,7 +30,8 @@ class SlotAnswers:
 
     `bookings`: with tightened bounds. `contradictions`: bookings whose own bounds exclude each other. `overlapping`:
     pairs whose cores overlap. `inside`: (reader, booking): called free inside a core. `squeezed`: (inverted booking,
-    booking): no room beside it. `refused`: readers of inverted bookings ("not held") that are not certainly right.
+    booking): no room beside it. `refused`: readers of the components' inverted bookings ("not held") that are not
+    certainly right.
     """
 
     bookings: SlotBookings
@@ -124,10 +126,18 @@ class _Slots:
         failed &= ~self._bad[self._gap_slot]
         if failed.any():
             answers.components = self._components(conditions, failed)
-        refused, readers = answers.refused, self._readers
-        inner = innermost((readers.booking[refused],), readers.since[refused], readers.until[refused])
-        answers.refused = refused[inner]
+        answers.refused = self._refused_in(answers.components, answers.refused)
         return answers
+
+    def _refused_in(self, components: Components | None, refused: Ints) -> Ints:
+        """The readers of inverted bookings that count in a component."""
+        if components is None:
+            return refused[:0]
+        readers = self._readers
+        concerned = np.zeros(len(self._position), np.bool_)
+        concerned[components.narrow[1]] = concerned[components.wide[2]] = True
+        refused = refused[concerned[readers.booking[refused]]]
+        return refused[innermost((readers.booking[refused],), readers.since[refused], readers.until[refused])]
 
     def failing(self) -> Failing:
         holder, begins_inside = self._overlapping()
@@ -157,10 +167,10 @@ class _Slots:
         until[has_behind] = self._bookings.begin_until[self._order[behind[has_behind]]]
         return Failing(slot, since, until)
 
-    def _decide(self, answers: SlotAnswers) -> tuple[_Conditions, Flags]:
+    def _decide(self, answers: SlotAnswers) -> tuple[Conditions, Flags]:
         """What makes conditions, and the gaps of which some cannot be met."""
         self._make_gaps()
-        conditions = _Conditions()
+        conditions = Conditions()
         self._place_free(conditions, answers)
         self._place_inverted(conditions, answers)
         self._place_held(conditions)
@@ -214,12 +224,12 @@ class _Slots:
         good = ~self._bad[self._readers.slot[which]]
         return which[good], since[good], until[good]
 
-    def _place_free(self, conditions: _Conditions, answers: SlotAnswers) -> None:
+    def _place_free(self, conditions: Conditions, answers: SlotAnswers) -> None:
         which, since, until = self._readers_of(FREE)
         inside, holder = self._free(conditions, which, self._readers.slot[which], since, until)
         answers.inside.extend(zip(which[inside].tolist(), holder, strict=True))
 
-    def _place_inverted(self, conditions: _Conditions, answers: SlotAnswers) -> None:
+    def _place_inverted(self, conditions: Conditions, answers: SlotAnswers) -> None:
         """An inverted booking needs a free instant in its window: it may begin and end there at once."""
         since, until = self._window
         good = np.flatnonzero(~self._bad[self._inverted_slot])
@@ -229,9 +239,7 @@ class _Slots:
         squeezed = self._inverted[good][inside]
         answers.squeezed.extend(zip(squeezed.tolist(), holder, strict=True))
 
-    def _free(
-        self, conditions: _Conditions, tags: Ints, slot: Ints, since: Ints, until: Ints
-    ) -> tuple[Ints, list[int]]:
+    def _free(self, conditions: Conditions, tags: Ints, slot: Ints, since: Ints, until: Ints) -> tuple[Ints, list[int]]:
         """Bounds of what needs a free instant; which lie inside a core, and of which booking. `tags`: reader index, or
         -2 - index of an inverted booking."""
         at = np.searchsorted(self._be, since, "left")
@@ -249,13 +257,13 @@ class _Slots:
             held_on = self._low[next_gap] > until[over]
             lower[over[held_on]] = True
             spans = over[~held_on & (until[over] < self._high[next_gap])]
-            conditions.add_spanning(at[spans], since[spans], until[spans], tags[spans], self)
+            self._add_spanning(conditions, at[spans], since[spans], until[spans], tags[spans])
         np.maximum.at(self._begin, gap[lower], since[lower])
         conditions.note(gap[fits | lower], tags[fits | lower])
         inside = np.flatnonzero(wrong)
         return inside, self._order[at[inside] - 1].tolist()
 
-    def _place_held(self, conditions: _Conditions) -> None:
+    def _place_held(self, conditions: Conditions) -> None:
         which, since, until = self._readers_of(HELD)
         gap = np.searchsorted(self._cs, since, "left")
         gap += self._readers.slot[which]
@@ -266,12 +274,12 @@ class _Slots:
         conditions.held_until.append(until[undecided])
         conditions.note(gap, which[undecided])
 
-    def _place_not_held(self, conditions: _Conditions, answers: SlotAnswers) -> None:
+    def _place_not_held(self, conditions: Conditions, answers: SlotAnswers) -> None:
         readers = self._readers
         which, since, until = self._readers_of(NOT_HELD)
         at = self._position[readers.booking[which]]
         forward = at >= 0
-        conditions.add_spanning(at[forward], since[forward], until[forward], which[forward], self)
+        self._add_spanning(conditions, at[forward], since[forward], until[forward], which[forward])
         if forward.all():
             return
         place = np.full(len(self._position), -1, np.int64)
@@ -283,14 +291,12 @@ class _Slots:
         )
         answers.refused = which[apart][may_span]
 
-    def may_span(self, at: Numbers, since: Ints, until: Ints) -> Flags:
-        """Whether the forward bookings may have held from before `since` until after `until`."""
-        return (self._bs[at] < since) & (until < self._ce[at])
+    def _add_spanning(self, conditions: Conditions, at: Numbers, since: Ints, until: Ints, tags: Ints) -> None:
+        """Left out where the booking cannot have held from before `since` until after `until`."""
+        spans = (self._bs[at] < since) & (until < self._ce[at])
+        conditions.add_spanning(self._at[at[spans]], since[spans], until[spans], tags[spans])
 
-    def gap_before(self, at: Numbers) -> Numbers:
-        return self._at[at]
-
-    def _fixpoint(self, conditions: _Conditions) -> Flags:
+    def _fixpoint(self, conditions: Conditions) -> Flags:
         """Which gaps have a boundary that no order can meet."""
         hi, gam = self._hi, self._gam
         c_gap, c_since, c_until = conditions.held
@@ -327,7 +333,7 @@ class _Slots:
             elif not is_span and gam[gap] < since:
                 hi[gap] = min(hi[gap], until)
 
-    def _components(self, conditions: _Conditions, failed: Flags) -> Components:
+    def _components(self, conditions: Conditions, failed: Flags) -> Components:
         """The components that hold a failed gap: gaps tied by a reader, or by an inverted booking, of both."""
         gaps = len(failed)
         ties_next = np.zeros(gaps, np.bool_)
@@ -364,6 +370,7 @@ class _Slots:
         of_narrow = rank[first]
         narrow = ~covers & (of_narrow >= 0)
         good = covers & ~self._bad[self._inverted_slot]
+        good &= np.searchsorted(wanted, number[first], "left") < np.searchsorted(wanted, number[last], "right")
         return Components(
             slot=slot,
             has_left=has_left,
@@ -378,31 +385,3 @@ class _Slots:
 
 def _pairs(first: Numbers, second: Numbers) -> list[tuple[int, int]]:
     return list(zip(first.tolist(), second.tolist(), strict=True))
-
-
-class _Conditions:
-    """Conditionals of all slots. C: the gap's left boundary is at `since` or later, or its right one at `until` or
-    earlier. S: booking behind the gap began at `since` or later, or ended at `until` or earlier."""
-
-    def __init__(self) -> None:
-        self.held_gap: list[Ints] = []
-        self.held_since: list[Ints] = []
-        self.held_until: list[Ints] = []
-        self._spans: list[tuple[Numbers, Ints, Ints, Ints]] = []
-        self._noted: list[tuple[Ints, Ints]] = []
-
-    def note(self, gap: Ints, tags: Ints) -> None:
-        """These are not certainly right, and concern these gaps."""
-        self._noted.append((gap.astype(np.int32), tags.astype(np.int32)))
-
-    def add_spanning(self, at: Numbers, since: Ints, until: Ints, tags: Ints, slots: _Slots) -> None:
-        """Left out where the booking cannot have spanned the interval."""
-        spans = slots.may_span(at, since, until)
-        self._spans.append((slots.gap_before(at[spans]), since[spans], until[spans], tags[spans]))
-
-    def close(self) -> None:
-        self.held = tuple(map(np.concatenate, (self.held_gap, self.held_since, self.held_until)))
-        gap, since, until, self.span_tags = map(np.concatenate, zip(*self._spans, strict=True))
-        self.spans = (gap, since, until)
-        self.noted_gap, self.noted = map(np.concatenate, zip(*self._noted, strict=True))
-        del self.held_gap, self.held_since, self.held_until, self._spans, self._noted

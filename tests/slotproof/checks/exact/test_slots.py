@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from tests.slotproof.checks.exact.reference import groups_of, resolve
 from tests.slotproof.checks.exact.tight import tight
 from tests.slotproof.checks.exact.traffic import Load, true_history
 
-from slotproof.checks.exact import slots
+from slotproof.checks.exact import slots, timeline
 from slotproof.checks.exact.components import Component, components_of, smallest
 from slotproof.checks.exact.greedy import Failure, Slot, decide_forward, make_slot, place
 from slotproof.checks.exact.model import BEFORE, BEYOND, NEVER, WHOLE, Booking, Claim, Group, Reader
@@ -262,3 +263,59 @@ def test_one_bound_may_set_the_next_for_as_long_as_there_are_bookings(count: int
         slot = make_slot(bookings, told)
         assert isinstance(slot, Slot)
         assert bool(decide_forward(slot)) is is_wrong
+
+
+@pytest.mark.parametrize("is_ranked", [False, True])
+def test_one_trial_after_another_finds_what_each_finds_alone(is_ranked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`is_ranked`: as where the slots and the span of time do not fit into one number."""
+    monkeypatch.setattr(timeline, "_LARGEST", 1 if is_ranked else 2**62)
+    rng = np.random.default_rng(1)
+    differing = 0
+    for groups in in_batches(slots_of(range(300))):
+        arrays = Arrays(groups)
+        trials = Trials(len(groups), arrays.bookings, arrays.readers)
+        before = failures_in(arrays, len(groups))
+        for _ in range(3):
+            narrower = narrowed(rng, arrays.bookings)
+            found = trials.failing(narrower)
+            alone = Trials(len(groups), narrower, arrays.readers).failing(narrower)
+            assert found.count(len(groups)).tolist() == alone.count(len(groups)).tolist()
+            assert (found.since.tolist(), found.until.tolist()) == (alone.since.tolist(), alone.until.tolist())
+            differing += before.tolist() != found.count(len(groups)).tolist()
+    assert differing > 5
+
+
+def narrowed(rng: np.random.Generator, bookings: SlotBookings) -> SlotBookings:
+    """Some of the bookings begin at one certain time, and end after it."""
+    instant = (bookings.begin_since + rng.random(len(bookings.slot)) * 3).astype(np.int64)
+    held = (instant <= bookings.begin_until) & (instant < bookings.end_until) & (rng.random(len(instant)) < 0.3)
+    return replace(
+        bookings,
+        begin_until=np.where(held, instant, bookings.begin_until),
+        end_since=np.where(held, np.maximum(bookings.end_since, instant + 1), bookings.end_since),
+    )
+
+
+def test_what_fails_is_located() -> None:
+    """A change has to reach these times to mend it."""
+    first = Booking("first", WHOLE, 0, 2, 10, 14, (1,), (2,))
+    other = Booking("other", WHOLE, 3, 8, 20, 22, (3,), (4,))
+    later = Booking("later", WHOLE, 16, 18, 30, 31, (5,), (6,))
+    lost = Booking("lost", WHOLE, 0, 9, 3, NEVER, (7,), ())
+    held, free = Reader(9, Claim.HELD, WHOLE, 15, 15), Reader(9, Claim.FREE, WHOLE, 4, 6)
+    cases: list[tuple[list[Booking], list[Reader], list[tuple[int, int]]]] = [
+        ([first, other], [], [(8, 10), (10, 8)]),  # cores that overlap, with a gap that has no room
+        ([first, later], [Reader(9, Claim.HELD, WHOLE, 13, 15)], []),
+        ([first, later], [held], [(10, 18)]),
+        ([first], [free], [(4, 6)]),
+        ([first, lost], [], [(9, 3)]),
+        ([replace(first, end_until=5)], [], [(2, 10)]),
+        ([], [held], [(BEFORE, NEVER)]),
+        ([first], [held], [(10, NEVER)]),
+        ([later], [held, Reader(8, Claim.FREE, WHOLE, 16, 16)], [(BEFORE, 18)]),
+    ]
+    for bookings, readers, expected in cases:
+        arrays = Arrays([Group("empty", (), ()), Group("s", tuple(bookings), tuple(readers))])
+        found = Trials(2, arrays.bookings, arrays.readers).failing(arrays.bookings)
+        assert found.slot.tolist() == [1] * len(expected)
+        assert sorted(zip(found.since.tolist(), found.until.tolist(), strict=True)) == sorted(expected), bookings
