@@ -22,7 +22,7 @@ from slotproof.checks.exact.grouping import (
 )
 from slotproof.checks.exact.model import Claim, Group, Role, Unit
 from slotproof.checks.exact.result import HistoryFinding, HistoryResult, NotDecided, Verdict
-from slotproof.checks.exact.settle import Settled, settle
+from slotproof.checks.exact.settle import HELD_BY, NOT_HELD, Settled, settle
 from slotproof.checks.exact.slot import Decision, decide_slot
 from slotproof.checks.exact.slot_arrays import SlotBookings, SlotReaders
 from slotproof.checks.exact.slots import decide_slots
@@ -159,14 +159,16 @@ def _slot_suspects(settled: Settled, clusters: Clusters, of_booking: Ints, cap: 
     of_reader[np.append(clusters.tainted[slots], True)[of_reader]] = NONE  # NONE finds the last one
     chosen = np.flatnonzero(of_reader != NONE).astype(np.int32)
     rows, history = settled.readers.row[chosen], settled.history
+    claim = settled.readers.claim[chosen]
+    names = (claim == HELD_BY) | (claim == NOT_HELD)  # others are about whoever held it, whatever id they gave
     readers = SlotReaders(
-        settled.readers.claim[chosen],
+        claim,
         of_reader[chosen],
-        place_in[history.booking[rows]],
+        np.where(names, place_in[history.booking[rows]], place_in.dtype.type(NONE)),
         history.invoke_ns[rows],
         history.complete_ns[rows],
     )
-    del of_reader, place_in, rows, of_code, number
+    del of_reader, place_in, rows, of_code, number, names
     answers = decide_slots(len(slots), bookings, readers)
     return suspects(settled, answers, bookings, readers, codes, chosen, cap)
 

@@ -1,4 +1,4 @@
-"""What ties the gaps of slots to each other, in arrays (CHECKER.md section 3b)."""
+"""What replies say of the boundaries of gaps, in arrays (CHECKER.md section 3b)."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class _TooManyError(Exception):
 
 def decide(group: Group, cap: int = DEFAULT_CAP) -> Answer:
     """Whether some order of the group's bookings explains all its readers."""
-    if len(group.bookings) > _SMALL and is_easy(group, cap):
+    if len(group.bookings) > _SMALL and _is_easy(group, cap):
         return Answer.POSSIBLE
     try:
         return Answer.POSSIBLE if _Sweep(group, cap).run() else Answer.IMPOSSIBLE
@@ -84,7 +84,7 @@ def decide(group: Group, cap: int = DEFAULT_CAP) -> Answer:
         return Answer.TOO_MANY
 
 
-def is_easy(group: Group, cap: int = DEFAULT_CAP) -> bool:
+def _is_easy(group: Group, cap: int = DEFAULT_CAP) -> bool:
     """A quick look that follows few configurations only: where it gets through, an order exists."""
     return _Sweep(group, min(cap, _BEAM), is_quick_look=True).run()
 

@@ -2,8 +2,8 @@
 
 A guess says of an inverted booking that it held at some instant p: then it is a forward one, began by p and ended
 after p, and the greedy decides the rest exactly. A guess that the greedy accepts proves that an order exists; one that
-it refuses proves nothing, and is changed here and there as long as that makes it no worse. What no guess explains goes
-to the search (CHECKER.md section 3b.7). Guesses are drawn from a fixed seed: the same history gets the same answer.
+it refuses proves nothing, and is changed near what is wrong. What no guess explains goes to the search (CHECKER.md
+section 3b.7). Guesses are drawn from a fixed seed: the same history gets the same answer.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from slotproof.record.columns import NONE, Flags, Ints
 _STAGES = ((24, 1), (90, 4))
 """Rounds, and how many copies of each component take part in them: one that needs luck gets more of it."""
 _ROOM = 200
-"""With more components than this there are fewer copies: what a round costs grows with them from here on."""
+"""How many copies there may be in all: from here on, what a round costs grows with them."""
 _HELPERS = ((1,) * 3, (1,) * 3, (2,) * 4, (2,) * 4)
 """How many wide bookings the copies of each component get, attempt by attempt."""
 _ROUNDS_WITH_HELP = 48
 _TIDY = 8
 """So many rounds after which those that are explained are put aside; sooner when less than `_MOST` are left."""
 _MOST = 0.7
-_PATIENCE = 20
-"""So many rounds that explain nothing are enough; `_TIDY` are where few are left: the search is quicker then."""
+_PATIENCE, _SHORT_PATIENCE = 20, 8
+"""After so many rounds that explain nothing the rest is left to the search; sooner where it is few."""
 _FEW = 3
+"""Fewer components than this are searched sooner than guessed."""
 _CHANGED = 1.3
-"""How many inverted bookings of a component a round changes, on average."""
+"""How many of the inverted bookings near what is wrong a round changes, on average."""
 _BOLD, _BOLDNESS = 0.1, 3
 """The share of changes that are kept though they make it worse, by so much: it leads out of dead ends."""
 _THERE = 0.3
@@ -82,20 +83,25 @@ class Guesses:
         helped_by: dict[int, int] = {}
         for counts in _HELPERS:
             used = {*taken, *helped_by}
-            picks: list[tuple[int, int]] = []
+            picks: list[tuple[int, int, int]] = []
             for copy, count in enumerate(counts):
-                for place, number in enumerate(left.tolist()):
+                for number in left.tolist():
                     free = list(islice((each for each in wide[number] if each not in used), count))
                     used.update(free)
-                    picks += [(copy * len(left) + place, each) for each in free]
-            if not picks:
+                    picks += [(copy, number, each) for each in free]
+            helped = np.unique(np.array([number for _, number, _ in picks], np.int64))
+            if not helped.size:
                 break
-            copies = self._components.only(left).copies(len(counts))
-            still, solved = self._climb(_with_narrow(copies, picks), len(counts), _ROUNDS_WITH_HELP)
-            first = np.unique(solved % len(left), return_index=True)[1]  # one copy of each is enough
+            copies = self._components.only(helped).copies(len(counts))
+            at = [copy * len(helped) + int(np.searchsorted(helped, number)) for copy, number, _ in picks]
+            helpers = [each for _, _, each in picks]
+            still, solved = self._climb(_with_narrow(copies, at, helpers), len(counts), _ROUNDS_WITH_HELP)
+            first = np.unique(solved % len(helped), return_index=True)[1]  # one copy of each is enough
             served = set(solved[first].tolist())
-            helped_by.update((each, int(left[copy % len(left)])) for copy, each in picks if copy in served)
-            left = left[still]
+            helped_by.update(
+                (each, number) for where, (_, number, each) in zip(at, picks, strict=True) if where in served
+            )
+            left = np.setdiff1d(left, np.delete(helped, still))
         return left, helped_by
 
     def _climb(self, components: Components, copies: int, rounds: int) -> tuple[Ints, Ints]:
@@ -112,13 +118,14 @@ class Guesses:
         wrong = guess.failing(kept)
         latest = 0
         for number in range(rounds):
-            is_solved[left[wrong.count(len(left)) == 0]] = True
+            explained = wrong.count(len(left)) == 0
+            latest = number if (explained & ~is_solved[left]).any() else latest
+            is_solved[left[explained]] = True
             others = ~np.isin(one[left], one[is_solved])
-            latest = latest if others.all() else number
             if not others.all() and (number % _TIDY == 0 or others.mean() < _MOST):
                 kept, wrong, left = kept[others[guess.owner]], wrong.only(others), left[others]
                 guess = _Guess(components.only(left), self._bookings, self._readers, self._refused)
-            patience = _PATIENCE if len(left) >= _FEW * copies else _TIDY
+            patience = _PATIENCE if len(left) >= _FEW * copies else _SHORT_PATIENCE
             if not len(left) or number - latest > patience:
                 break
             other = guess.changed(rng, kept, wrong)
@@ -131,11 +138,11 @@ class Guesses:
         return np.setdiff1d(one, one[is_solved]), np.flatnonzero(is_solved)
 
 
-def _with_narrow(components: Components, picks: list[tuple[int, int]]) -> Components:
-    """With more inverted bookings for some: pairs of component and booking."""
-    owner, helper = np.array(picks, np.int64).T
-    narrow = (np.concatenate([components.narrow[0], owner]), np.concatenate([components.narrow[1], helper]))
-    return replace(components, narrow=narrow)
+def _with_narrow(components: Components, owners: list[int], helpers: list[int]) -> Components:
+    """With more inverted bookings for some."""
+    owner, booking = components.narrow
+    more = (np.concatenate([owner, np.array(owners, np.int64)]), np.concatenate([booking, np.array(helpers, np.int64)]))
+    return replace(components, narrow=more)
 
 
 class _Guess:
@@ -147,7 +154,6 @@ class _Guess:
         of_forward, forward = components.forward
         self.owner, narrow = components.narrow
         self.size = len(self.owner)
-        self.count = np.bincount(self.owner, minlength=components.count)
         self._home = np.concatenate([of_forward, self.owner])
         self._index = np.concatenate([forward, narrow])
         self._narrow = np.arange(len(of_forward), len(self._home))

@@ -168,7 +168,7 @@ class _Slots:
         return Failing(slot, since, until)
 
     def _decide(self, answers: SlotAnswers) -> tuple[Conditions, Flags]:
-        """What makes conditions, and the gaps of which some cannot be met."""
+        """The conditions, and the gaps with a boundary that no order can meet. What is certainly wrong is answered."""
         self._make_gaps()
         conditions = Conditions()
         self._place_free(conditions, answers)
@@ -179,7 +179,7 @@ class _Slots:
         return conditions, self._fixpoint(conditions)
 
     def _overlapping(self) -> tuple[Numbers, Numbers]:
-        """Each forward booking that begins inside the core of an earlier one, behind that one."""
+        """Holders, and for each a forward booking that begins inside its core."""
         if len(self._be) < 2:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         latest = np.maximum.accumulate(self._cs)

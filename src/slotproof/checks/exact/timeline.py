@@ -22,7 +22,7 @@ class Timeline:
         known = [(int(each.min()), int(each.max())) for each in map(_only_times, times) if each.size]
         self._first = min((low for low, _ in known), default=0)
         self._ranks: Ints | None = None
-        length = max((high for _, high in known), default=0) - self._first + 2
+        length = max((high for _, high in known), default=0) - self._first + 3  # one later than all is ordinary too
         if (length + 4) * (slots + 1) >= _LARGEST:
             self._ranks = np.unique(np.concatenate([_only_times(each) for each in times]))
             length = len(self._ranks) + 2

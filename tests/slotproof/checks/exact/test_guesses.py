@@ -131,32 +131,85 @@ def test_the_same_history_gets_the_same_guesses(hard_of: HardOf) -> None:
     assert np.unique(found[0][0]).tolist() == found[0][0]
 
 
-@pytest.mark.parametrize("guesses", [True, False])
-def test_a_helper_is_given_back_to_who_has_no_other(
-    guesses: bool, hard_of: HardOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two refusals that only a lost booking explains: either one explains the first of them, which tries the one
-    first that alone explains the other."""
-    ops: list[HistoryOp] = []
+class Made:
+    """A history op by op; all its bookings are cancelled at rest."""
 
-    def op(function: Function, reply: Reply, since: int, until: int, booking: str) -> None:
+    def __init__(self) -> None:
+        self._ops: list[HistoryOp] = []
+
+    def op(self, function: Function, reply: Reply, since: int, until: int, name: str, resource: str = "slot") -> None:
         end_ns = None if reply is Reply.INFO else until
-        ops.append(HistoryOp(len(ops), function, reply, since, end_ns, "slot", booking))
+        self._ops.append(HistoryOp(len(self._ops), function, reply, since, end_ns, resource, name))
 
+    def known(self, booking: str, begins: int, ends: int) -> None:
+        self.op(Function.BOOK, Reply.OK, begins, begins + 4, booking)
+        self.op(Function.CANCEL, Reply.OK, ends, ends + 4, booking)
+
+    def lost(self, booking: str, since: int) -> None:
+        """It may have been held at any time since, or never."""
+        self.op(Function.BOOK, Reply.INFO, since, since, booking)
+        self.op(Function.CANCEL, Reply.INFO, since, since, booking)
+
+    def history(self) -> History:
+        made = {(op.resource, op.id): None for op in self._ops if op.outcome is not Reply.CONFLICT}
+        rows = [RestRow(resource, str(booking), RestState.CANCELLED) for resource, booking in made]
+        return History(tuple(self._ops), tuple(rows))
+
+
+def knot() -> Made:
+    """Two refusals that only a lost booking explains."""
+    made = Made()
     for booking, begins, ends in (("first", 6, 11), ("later", 40, 70), ("last", 100, 130)):
-        op(Function.BOOK, Reply.OK, begins, begins + 4, booking)
-        op(Function.CANCEL, Reply.OK, ends, ends + 4, booking)
-    op(Function.BOOK, Reply.CONFLICT, 20, 20, "refused")
-    op(Function.BOOK, Reply.CONFLICT, 80, 80, "refused too")
-    op(Function.BOOK, Reply.INFO, -5, -5, "either")
-    op(Function.CANCEL, Reply.INFO, 1, 1, "either")
-    op(Function.BOOK, Reply.INFO, -5, -5, "until 60")
-    op(Function.CANCEL, Reply.OK, 1, 60, "until 60")
-    names = ("first", "later", "last", "either", "until 60")
-    hard = hard_of(History(tuple(ops), tuple(RestRow("slot", name, RestState.CANCELLED) for name in names)))
+        made.known(booking, begins, ends)
+    made.op(Function.BOOK, Reply.CONFLICT, 20, 20, "refused")
+    made.op(Function.BOOK, Reply.CONFLICT, 80, 80, "refused too")
+    made.lost("either", -5)
+    return made
+
+
+@pytest.mark.parametrize("with_guesses", [True, False])
+@pytest.mark.parametrize("is_possible", [True, False])
+def test_a_helper_helps_one_and_is_given_back_to_who_has_no_other(
+    with_guesses: bool, is_possible: bool, hard_of: HardOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another one explains the first refusal too, it must take that, though it tries the first one first."""
+    made = knot()
+    if is_possible:
+        made.op(Function.BOOK, Reply.INFO, -5, -5, "until 60")
+        made.op(Function.CANCEL, Reply.OK, 1, 60, "until 60")
+    history = made.history()
+    hard = hard_of(history)
     assert hard is not None
-    if not guesses:
+    if not with_guesses:
         monkeypatch.setattr(hard.guesses, "with_help", lambda numbers, taken: (numbers, {}))
     helps = [len(hard.components.wide_of(number)) for number in hard.numbers.tolist()]
-    assert helps == [2, 1]
-    assert hard.unexplained() == []
+    assert helps == [1 + is_possible, 1]
+    assert (hard.unexplained() == []) is is_possible
+    assert (not check_history(history).findings) is is_possible
+
+
+def test_what_nothing_can_explain_is_left_when_the_others_are_helped() -> None:
+    """A refusal on a resource that nobody ever booked, beside one that a lost booking explains."""
+    made = Made()
+    made.known("first", 6, 11)
+    made.known("later", 40, 70)
+    made.op(Function.BOOK, Reply.CONFLICT, 20, 20, "refused")
+    made.lost("helper", -5)
+    assert not check_history(made.history()).findings
+    made.op(Function.BOOK, Reply.CONFLICT, 5, 6, "refused too", "other")
+    (finding,) = check_history(made.history()).findings
+    assert finding.resource == "other"
+
+
+@pytest.mark.parametrize("known", ["zero", "new", "lost"])
+def test_a_refusal_counts_whatever_id_it_gave(known: str) -> None:
+    """A request that was sent again keeps its id: its refusal says that somebody held the time."""
+    made = Made()
+    made.known("zero", -50, -40)
+    made.known("first", 6, 11)
+    made.known("later", 40, 70)
+    made.op(Function.BOOK, Reply.INFO, 30, 30, "lost")
+    made.op(Function.CANCEL, Reply.OK, 31, 35, "lost")
+    assert not check_history(made.history()).findings
+    made.op(Function.BOOK, Reply.CONFLICT, 25, 25, known)
+    assert check_history(made.history()).findings

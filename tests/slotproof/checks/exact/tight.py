@@ -77,10 +77,11 @@ class _Made:
         since = rng.randint(-STEP // 2, self.last)
         until = since + rng.choice(WIDTHS)
         what = rng.random()
+        known = rng.choice(list(self.at_rest)) if rng.random() < 0.3 else None
         if what < 0.5:
-            self._op(Function.BOOK, Reply.CONFLICT, since, until, f"refused{len(self.ops)}", place)
+            self._op(Function.BOOK, Reply.CONFLICT, since, until, known or f"refused{len(self.ops)}", place)
         elif what < 0.8:
-            self._op(Function.FREE, Reply.FREE, since, until, None, place)
+            self._op(Function.FREE, Reply.FREE, since, until, known, place)
         elif what < 0.9 or not self.shape.moves:
             self._op(Function.FREE, Reply.BUSY, since, until, None, place)
         else:
