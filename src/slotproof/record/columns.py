@@ -65,7 +65,7 @@ class HistoryColumns:
     `unclear`: places about which replies prove nothing, since who held them is not known.
     """
 
-    op: Ints
+    op: Numbers
     function: Words
     reply: Words
     booking: Codes

@@ -19,7 +19,7 @@ import pyarrow as pa
 from slotproof.record import columns as words
 from slotproof.record.arrow_files import Batches
 from slotproof.record.arrow_numbers import SKIP, lookup, numbers, release_unused
-from slotproof.record.columns import END_UNKNOWN, NONE, Codes, HistoryColumns, Ints, LedgerColumns, Words
+from slotproof.record.columns import END_UNKNOWN, NONE, Codes, HistoryColumns, Ints, LedgerColumns, Numbers, Words
 from slotproof.record.run_codes import PlaceCodes, RequestCodes
 from slotproof.record.run_holds import Holds, Refusals, explained
 from slotproof.record.run_ledger import LEDGER_COLUMNS, Rest, rest_of
@@ -155,7 +155,7 @@ class _Ops:
         place = np.full(len(chosen), NONE, np.int32)
         place[placed] = self.places.codes(resource[placed], start[placed], end[placed])
         self._keep(
-            op=numbers(batch.column("op"))[chosen][placed],
+            op=_narrow(numbers(batch.column("op"))[chosen][placed]),
             function=function[placed],
             reply=reply[placed],
             booking=booking[placed],
@@ -181,7 +181,7 @@ class _Ops:
         start = numbers(offers.values)[begins[row] + inner] if len(row) else np.zeros(0, np.int64)
         length = numbers(batch.column("end_s"), 0)[row] - numbers(batch.column("start_s"), 0)[row]
         self._keep(
-            op=numbers(batch.column("op"))[row],
+            op=_narrow(numbers(batch.column("op"))[row]),
             function=np.full(len(row), words.FREE, np.int8),
             reply=np.full(len(row), words.IS_FREE, np.int8),
             booking=np.full(len(row), NONE, np.int64),
@@ -278,6 +278,12 @@ class _Ops:
         for (request, rows), invoke in zip(repeated, self._parts["invoke"], strict=True):
             if request.size:
                 invoke[rows] = np.minimum(invoke[rows], since[np.searchsorted(wanted, request)])
+
+
+def _narrow(values: Ints) -> Numbers:
+    """In 32 bits where they fit: parts of either width together have the larger one."""
+    fits = not values.size or (int(values.min()) >= -(2**31) and int(values.max()) < 2**31)
+    return values.astype(np.int32) if fits else values
 
 
 def _disagreeing(columns: HistoryColumns, database: Rest, calendar: Rest, requests: RequestCodes) -> Codes:

@@ -74,6 +74,15 @@ def test_a_booking_and_a_refusal_pass_with_the_numbers_of_the_record(tmp_path: P
     assert check_run_folder(folder).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("largest", [2, 2**31 - 1, 2**31, 2**40])
+def test_large_numbers_of_ops_are_kept(tmp_path: Path, largest: int) -> None:
+    record = _booked_and_refused().build()
+    numbered = record.ops.set_column(record.ops.schema.get_field_index("op"), "op", pa.array([1, largest], pa.int64()))
+    columns = read_run_history(_folder(tmp_path, replace(record, ops=numbered))).columns
+    assert columns.op.tolist() == [1, largest]
+    assert (columns.op.dtype == np.int32) is (largest < 2**31)
+
+
 def test_two_that_were_told_the_same_time_are_a_double_booking(tmp_path: Path) -> None:
     builder = RecordBuilder().book(start="10:00", at=(0, 10)).stands(1, at=5)
     builder.book(start="10:15", at=(20, 30)).stands(2, at=25)

@@ -51,6 +51,11 @@ def true_run(rng: random.Random, shape: Shape, ticks: int, count: int) -> Histor
         if function is Function.BOOK:
             if _full(held.values(), span, shape.capacity):
                 reply = Reply.CONFLICT
+                same = [
+                    op.id for op in ops if op.function is Function.BOOK and (op.start, op.end) == (span or (None, None))
+                ]
+                if same and rng.random() < 0.2:  # a request that was sent again keeps its id
+                    name = rng.choice(same)
             else:
                 held[f"b{number}"] = span
         elif function is Function.CANCEL:
