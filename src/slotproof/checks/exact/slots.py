@@ -24,6 +24,10 @@ _ROUNDS = 32
 """After so many rounds of the fixpoint the rest is done one by one: an adversary can force one for each booking."""
 
 
+_OVERLAP = 6
+"""An overlap fails as many times: the replies of its slot are left out, and none of them fails beside it."""
+
+
 @dataclass
 class SlotAnswers:
     """What cannot be, and what only a search can tell.
@@ -140,7 +144,7 @@ class _Slots:
         return refused[innermost((readers.booking[refused],), readers.since[refused], readers.until[refused])]
 
     def failing(self) -> Failing:
-        holder, begins_inside = self._overlapping()
+        holder, begins_inside = (np.repeat(each, _OVERLAP) for each in self._overlapping())
         answers = SlotAnswers(self._bookings, self._contradictions, [], [], [])
         _, failed = self._decide(answers)
         bookings, readers, contradictions = self._bookings, self._readers, self._contradictions
