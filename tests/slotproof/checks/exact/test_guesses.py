@@ -15,6 +15,7 @@ from tests.slotproof.checks.exact.traffic import Load, true_history
 from slotproof.checks.exact import check_history, suspects
 from slotproof.checks.exact.components import Component, search
 from slotproof.checks.exact.frontier import Answer
+from slotproof.checks.exact.guesses import Guesses
 from slotproof.checks.exact.suspects import _component, _Hard
 from slotproof.record.exchange import Function, History, HistoryOp, Reply, RestRow, RestState
 
@@ -134,58 +135,89 @@ def test_the_same_history_gets_the_same_guesses(hard_of: HardOf) -> None:
 class Made:
     """A history op by op; all its bookings are cancelled at rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, resource: str = "slot") -> None:
+        self.resource = resource
         self._ops: list[HistoryOp] = []
 
-    def op(self, function: Function, reply: Reply, since: int, until: int, name: str, resource: str = "slot") -> None:
+    def op(self, function: Function, reply: Reply, since: int, until: int, name: str | None = None) -> None:
         end_ns = None if reply is Reply.INFO else until
-        self._ops.append(HistoryOp(len(self._ops), function, reply, since, end_ns, resource, name))
+        self._ops.append(HistoryOp(len(self._ops), function, reply, since, end_ns, self.resource, name))
 
     def known(self, booking: str, begins: int, ends: int) -> None:
         self.op(Function.BOOK, Reply.OK, begins, begins + 4, booking)
         self.op(Function.CANCEL, Reply.OK, ends, ends + 4, booking)
 
-    def lost(self, booking: str, since: int) -> None:
+    def refused(self, at: int) -> None:
+        self.op(Function.BOOK, Reply.CONFLICT, at, at, f"refused at {at}")
+
+    def lost(self, booking: str, since: int = -5) -> None:
         """It may have been held at any time since, or never."""
         self.op(Function.BOOK, Reply.INFO, since, since, booking)
         self.op(Function.CANCEL, Reply.INFO, since, since, booking)
 
     def history(self) -> History:
-        made = {(op.resource, op.id): None for op in self._ops if op.outcome is not Reply.CONFLICT}
+        made = {(op.resource, op.id): None for op in self._ops if op.id and op.outcome is not Reply.CONFLICT}
         rows = [RestRow(resource, str(booking), RestState.CANCELLED) for resource, booking in made]
         return History(tuple(self._ops), tuple(rows))
 
 
-def knot() -> Made:
+def knot(made: Made) -> None:
     """Two refusals that only a lost booking explains."""
-    made = Made()
     for booking, begins, ends in (("first", 6, 11), ("later", 40, 70), ("last", 100, 130)):
         made.known(booking, begins, ends)
-    made.op(Function.BOOK, Reply.CONFLICT, 20, 20, "refused")
-    made.op(Function.BOOK, Reply.CONFLICT, 80, 80, "refused too")
-    made.lost("either", -5)
-    return made
+    made.refused(20)
+    made.refused(80)
+    made.lost("either")
 
 
-@pytest.mark.parametrize("with_guesses", [True, False])
+@pytest.fixture(params=[True, False], ids=["guesses", "no guesses"])
+def guesses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With helpers that guesses find, and with those that a search finds."""
+    if not request.param:
+        monkeypatch.setattr(Guesses, "with_help", lambda self, numbers, taken: (numbers, {}))
+
+
+@pytest.mark.usefixtures("guesses")
 @pytest.mark.parametrize("is_possible", [True, False])
-def test_a_helper_helps_one_and_is_given_back_to_who_has_no_other(
-    with_guesses: bool, is_possible: bool, hard_of: HardOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_helper_helps_one_and_is_given_back_to_who_has_no_other(is_possible: bool, hard_of: HardOf) -> None:
     """Where another one explains the first refusal too, it must take that, though it tries the first one first."""
-    made = knot()
+    made = Made()
+    knot(made)
     if is_possible:
         made.op(Function.BOOK, Reply.INFO, -5, -5, "until 60")
         made.op(Function.CANCEL, Reply.OK, 1, 60, "until 60")
     history = made.history()
     hard = hard_of(history)
     assert hard is not None
-    if not with_guesses:
-        monkeypatch.setattr(hard.guesses, "with_help", lambda numbers, taken: (numbers, {}))
     helps = [len(hard.components.wide_of(number)) for number in hard.numbers.tolist()]
     assert helps == [1 + is_possible, 1]
     assert (hard.unexplained() == []) is is_possible
     assert (not check_history(history).findings) is is_possible
+
+
+@pytest.mark.usefixtures("guesses")
+def test_whatever_has_too_few_helpers_is_found() -> None:
+    made = Made("one")
+    knot(made)
+    made.resource = "two"
+    knot(made)
+    assert [finding.resource for finding in check_history(made.history()).findings] == ["one", "two"]
+
+
+@pytest.mark.usefixtures("guesses")
+@pytest.mark.parametrize("lost", [1, 2, 3, 4])
+def test_who_needs_two_helpers_leaves_none_of_them_to_others(lost: int) -> None:
+    """Two refusals with a free time between them, and another one elsewhere: three that each need one of their own."""
+    made = Made()
+    for number in range(5):
+        made.known(f"known{number}", 100 * number + 6, 100 * number + 70)
+    made.refused(80)
+    made.op(Function.FREE, Reply.FREE, 85, 86)
+    made.refused(92)
+    made.refused(285)
+    for number in range(lost):
+        made.lost(f"lost{number}")
+    assert (not check_history(made.history()).findings) is (lost >= 3)
 
 
 def test_what_nothing_can_explain_is_left_when_the_others_are_helped() -> None:
@@ -193,10 +225,11 @@ def test_what_nothing_can_explain_is_left_when_the_others_are_helped() -> None:
     made = Made()
     made.known("first", 6, 11)
     made.known("later", 40, 70)
-    made.op(Function.BOOK, Reply.CONFLICT, 20, 20, "refused")
-    made.lost("helper", -5)
+    made.refused(20)
+    made.lost("helper")
     assert not check_history(made.history()).findings
-    made.op(Function.BOOK, Reply.CONFLICT, 5, 6, "refused too", "other")
+    made.resource = "other"
+    made.refused(5)
     (finding,) = check_history(made.history()).findings
     assert finding.resource == "other"
 
