@@ -21,6 +21,8 @@ from slotproof.record.columns import Ints, Numbers
 
 _LARGEST_WHOLE = 20_000
 """Slots of more bookings and readers are not searched as a whole: the search would end at its cap."""
+_FEW = 8
+"""Of more helpers than this none is given back: finding out costs a search for each."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class _Hard:
         answer, chosen = with_help(component, not_held, self.cap)
         if answer is not Answer.POSSIBLE:
             return None
-        for life in reversed(chosen):  # the last are those that others need most
+        for life in reversed(chosen if len(chosen) <= _FEW else ()):  # the last are those that others need most
             fewer = [each for each in chosen if each is not life]
             if fewer and search(component, fewer, not_held, self.cap) is Answer.POSSIBLE:
                 chosen = fewer
