@@ -230,6 +230,16 @@ def with_help(component: Component, refused: Sequence[Reader], cap: int) -> tupl
     return answer, []
 
 
+def without_needless(component: Component, helpers: list[Life], refused: Sequence[Reader], cap: int) -> list[Life]:
+    """Fewer of these helpers that explain it too, the last ones given back first. All, where they are more than a
+    few: finding out costs a search for each."""
+    for life in reversed(helpers if len(helpers) <= _A_FEW[-1] else ()):
+        fewer = [each for each in helpers if each is not life]
+        if fewer and search(component, fewer, refused, cap) is Answer.POSSIBLE:
+            helpers = fewer
+    return helpers
+
+
 def _enough(component: Component, refused: Iterable[Reader]) -> list[Life]:
     """Of wide bookings that look alike inside the component, no more than it has readers: each that is of help there
     explains one that no other does."""

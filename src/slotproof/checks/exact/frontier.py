@@ -84,7 +84,7 @@ def decide(group: Group, cap: int = DEFAULT_CAP) -> Answer:
         return Answer.TOO_MANY
 
 
-def _is_easy(group: Group, cap: int = DEFAULT_CAP) -> bool:
+def _is_easy(group: Group, cap: int) -> bool:
     """A quick look that follows few configurations only: where it gets through, an order exists."""
     return _Sweep(group, min(cap, _BEAM), is_quick_look=True).run()
 

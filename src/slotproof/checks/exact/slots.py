@@ -22,8 +22,6 @@ from slotproof.record.columns import Flags, Ints, Numbers
 
 _ROUNDS = 32
 """After so many rounds of the fixpoint the rest is done one by one: an adversary can force one for each booking."""
-
-
 _OVERLAP = 6
 """An overlap fails as many times: the replies of its slot are left out, and none of them fails beside it."""
 
@@ -49,7 +47,7 @@ class SlotAnswers:
 
 def decide_slots(slots: int, bookings: SlotBookings, readers: SlotReaders) -> SlotAnswers:
     """Slots without an entry in the answer are possible. Slots that were sold twice have their replies left out."""
-    return _Slots(slots, bookings, readers).answers()
+    return _alone(slots, bookings, readers).answers()
 
 
 class Trials:
@@ -65,7 +63,7 @@ class Trials:
     def failing(self, bookings: SlotBookings) -> Failing:
         """What `decide_slots` finds wrong, only located: nothing in a slot means that it is possible."""
         if self._order is None:  # ranks know the times of the bounds only
-            return _Slots(self._slots, bookings, self._readers).failing()
+            return _alone(self._slots, bookings, self._readers).failing()
         return _Slots(self._slots, bookings, self._readers, self._timeline, self._order).failing()
 
 
@@ -89,19 +87,25 @@ def _in_order(timeline: Timeline, readers: SlotReaders, claim: int) -> Ordered:
     return which, since, timeline.keys(readers.slot[which], readers.until[which])
 
 
+def _alone(slots: int, bookings: SlotBookings, readers: SlotReaders) -> _Slots:
+    """Looked at once: their readers are put in order as they are needed, and not kept."""
+    timeline = _timeline(slots, bookings, readers)
+    return _Slots(slots, bookings, readers, timeline, partial(_in_order, timeline, readers))
+
+
 class _Slots:
     def __init__(
         self,
         slots: int,
         bookings: SlotBookings,
         readers: SlotReaders,
-        timeline: Timeline | None = None,
-        in_order: Callable[[int], Ordered] | None = None,
+        timeline: Timeline,
+        in_order: Callable[[int], Ordered],
     ) -> None:
         self._slots = slots
         self._readers = readers
-        self._timeline = timeline = timeline or _timeline(slots, bookings, readers)
-        self._in_order = in_order or partial(_in_order, timeline, readers)
+        self._timeline = timeline
+        self._in_order = in_order
         self._bookings = bookings = tightened(bookings, readers)
         times = (bookings.begin_since, bookings.begin_until, bookings.end_since, bookings.end_until)
         bs, be, cs, ce = (timeline.keys(bookings.slot, each) for each in times)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slotproof.checks.exact.components import Component, judge_components, make_component, search, with_help
+from slotproof.checks.exact.components import (
+    Component,
+    judge_components,
+    make_component,
+    search,
+    with_help,
+    without_needless,
+)
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.greedy import Life, tighten
 from slotproof.checks.exact.guesses import Guesses
@@ -21,8 +28,6 @@ from slotproof.record.columns import Ints, Numbers
 
 _LARGEST_WHOLE = 20_000
 """Slots of more bookings and readers are not searched as a whole: the search would end at its cap."""
-_FEW = 8
-"""Of more helpers than this none is given back: finding out costs a search for each."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +146,7 @@ class _Hard:
         answer, chosen = with_help(component, not_held, self.cap)
         if answer is not Answer.POSSIBLE:
             return None
-        for life in reversed(chosen if len(chosen) <= _FEW else ()):  # the last are those that others need most
-            fewer = [each for each in chosen if each is not life]
-            if fewer and search(component, fewer, not_held, self.cap) is Answer.POSSIBLE:
-                chosen = fewer
+        chosen = without_needless(component, chosen, not_held, self.cap)
         index_of = {self.maker.life(index).booking.id: index for index in part.wide}
         return {index_of[life.booking.id] for life in chosen}
 

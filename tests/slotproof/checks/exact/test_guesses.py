@@ -13,7 +13,7 @@ from tests.slotproof.checks.exact.tight import STEP, tight
 from tests.slotproof.checks.exact.traffic import Load, true_history
 
 from slotproof.checks.exact import check_history, suspects
-from slotproof.checks.exact.components import Component, search
+from slotproof.checks.exact.components import Component, search, without_needless
 from slotproof.checks.exact.frontier import Answer
 from slotproof.checks.exact.guesses import Guesses
 from slotproof.checks.exact.suspects import _component, _Hard
@@ -193,6 +193,23 @@ def test_a_helper_helps_one_and_is_given_back_to_who_has_no_other(is_possible: b
     assert helps == [1 + is_possible, 1]
     assert (hard.unexplained() == []) is is_possible
     assert (not check_history(history).findings) is is_possible
+
+
+def test_helpers_that_are_not_needed_are_given_back_the_last_one_first(hard_of: HardOf) -> None:
+    made = Made()
+    made.known("first", 6, 11)
+    made.known("later", 40, 70)
+    made.refused(20)
+    for number in range(9):
+        made.lost(f"lost{number}")
+    hard = hard_of(made.history())
+    assert hard is not None
+    part = hard.parts.of(0)
+    component, lives = _component(hard.maker, part), [hard.maker.life(index) for index in part.wide]
+    assert len(lives) == 9
+    for count in (1, 2, 3, 8):
+        assert without_needless(component, lives[:count], [], _CAP) == lives[:1]
+    assert without_needless(component, lives, [], _CAP) == lives  # a search for each would take too long
 
 
 @pytest.mark.usefixtures("guesses")
